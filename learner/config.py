@@ -1,0 +1,125 @@
+"""Every setting, once: frozen dataclasses whose fields carry their help text.
+
+The command line, the forms and the docs read them from here. Nothing here imports torch.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from learner.errors import BadSetting
+
+T = TypeVar("T")
+
+
+def setting(default: Any, help: str) -> Any:
+    """A dataclass field with a help text."""
+    return field(default=default, metadata={"help": help})
+
+
+def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
+    """The settings of `cls`, later layers winning: defaults < project < command line.
+
+    Raises BadSetting for a key that does not exist and for a value of the wrong type.
+    """
+    hints = get_type_hints(cls)
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if key not in hints:
+                raise BadSetting(f"unknown setting {key!r} for {cls.__name__}; it has {', '.join(hints) or 'none'}")
+            merged[key] = _convert(cls, key, hints[key], value)
+    return cls(**merged)
+
+
+def _convert(cls: type, key: str, hint: Any, value: Any) -> Any:
+    """`value` as the type `hint`, from JSON or from text; BadSetting when it cannot be."""
+    allowed = get_args(hint) if get_origin(hint) in (Union, type(int | None)) else (hint,)
+    if value is None and type(None) in allowed:
+        return None
+    base = next(t for t in allowed if t is not type(None))
+    try:
+        if get_origin(base) is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(get_args(base)[0](part) for part in parts)
+        if base is bool:
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
+        if base is int and isinstance(value, float) and not value.is_integer():
+            raise ValueError
+        return base(value)
+    except (ValueError, KeyError, TypeError):
+        kind = getattr(base, "__name__", str(base))
+        raise BadSetting(f"setting {key!r} of {cls.__name__} is {value!r}; it must be of type {kind}") from None
+
+
+def as_dict(settings: Any) -> dict[str, Any]:
+    """Settings as plain JSON types."""
+    return dataclasses.asdict(settings)
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """For rows that have nothing to set."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """When a round starts, and how much it asks."""
+
+    query_size: int = setting(20, "images asked in one round")
+    start_size: int = setting(0, "images asked before there is any label; 0: as many as query_size")
+    budgets: tuple[int, ...] = setting((), "labels in total after each round, instead of equal queries: 10,20,50")
+    budget: int = setting(0, "labels in total, then it stops asking; 0: no end")
+    cold_start: str = setting("typiclust", "strategy of the selection before there is any label")
+    tail_size: int = setting(200, "images ranked behind the query, so that nobody waits while a round trains")
+    new_labels: int = setting(0, "a round starts after so many answers from anywhere; 0: as many as query_size")
+    pause: float = setting(0.0, "a round also starts when nobody answered for so many seconds; 0: never")
+    full_query_only: bool = setting(False, "a round starts only when the whole query is answered")
+    seed: int = setting(0, "the seed of everything random")
+
+
+@dataclass(frozen=True)
+class PropagateSettings:
+    """Label spreading over a graph of nearest neighbours."""
+
+    neighbors: int = setting(7, "neighbours of each image in the graph")
+    alpha: float = setting(0.8, "how much an image takes from its neighbours, 0 to 1")
+    components: int = setting(64, "dimensions of the embedding (PCA of the pixels)")
+    dropout: float = setting(0.3, "dropout before the head that the graph is distilled into")
+    mc_samples: int = setting(50, "stochastic predictions for strategies that need them")
+    max_images: int = setting(100_000, "beyond so many images the graph is built on a random subset")
+
+
+@dataclass(frozen=True)
+class BasicSettings:
+    """A WideResNet trained from scratch on the labeled images alone."""
+
+    depth: int = setting(0, "layers, 6n + 4; 0: 10 for images up to 16 px, else 28")
+    width: int = setting(2, "widening factor")
+    steps: int = setting(0, "training steps; 0: 300 for images up to 16 px, else 2000")
+    batch_size: int = setting(64, "labeled images in one step")
+    learning_rate: float = setting(0.03, "of SGD with Nesterov momentum 0.9, cosine schedule")
+    weight_decay: float = setting(5e-4, "on kernels only")
+    ema_decay: float = setting(0.99, "decay of the averaged weights that predict")
+    dropout: float = setting(0.3, "dropout before the head")
+    block_dropout: float = setting(0.0, "dropout inside every block")
+    bayesian: str = setting("head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)")
+    mc_samples: int = setting(20, "stochastic predictions for strategies that need them")
+
+
+@dataclass(frozen=True)
+class TypiclustSettings:
+    """Typical images of the largest uncovered clusters."""
+
+    max_clusters: int = setting(500, "at most so many clusters")
+    neighbors: int = setting(20, "neighbours that make an image typical")
+    min_cluster: int = setting(5, "clusters of up to so many images are left out while there are larger ones")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A name out of a registry with its settings: a method, a strategy."""
+
+    name: str
+    settings: Any = NoSettings()

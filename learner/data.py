@@ -1,0 +1,74 @@
+"""Images as the learner sees them: stable ids -> uint8 arrays, memory-mapped where they are many."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.errors import LearnerError
+
+IntArray = NDArray[np.int64]
+ByteArray = NDArray[np.uint8]
+
+
+def id_array(ids: Iterable[int]) -> IntArray:
+    """Ids as a one-dimensional int64 array, in the order given."""
+    return np.fromiter(ids, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A set of images of one size. An id names its image for ever, wherever its pixels lie."""
+
+    ids: IntArray  # (N,) strictly increasing
+    pixels: ByteArray  # (M, H, W, 3), RGB, may be memory-mapped and hold more than this set
+    rows: IntArray  # (N,) where in `pixels` each id lies
+    flip: bool = True  # does a mirrored image keep its class? digits and text: no
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)  # embeddings of exactly this set
+
+    def __post_init__(self) -> None:
+        if len(self.ids) > 1 and not (np.diff(self.ids) > 0).all():
+            raise LearnerError("ids of an image set must be strictly increasing; sort them and drop the doubles")
+
+    @classmethod
+    def of(cls, pixels: ByteArray, *, flip: bool = True) -> "ImageSet":
+        """All of (N, H, W, 3) with the ids 0 to N - 1."""
+        ids = np.arange(len(pixels), dtype=np.int64)
+        return cls(ids=ids, pixels=pixels, rows=ids, flip=flip)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def side(self) -> int:
+        """The shorter side in pixels."""
+        return min(self.pixels.shape[1:3])
+
+    def positions(self, ids: IntArray) -> IntArray:
+        """Where `ids` stand in `self.ids`; LearnerError for one that is not in the set."""
+        found = np.searchsorted(self.ids, ids)
+        inside = found < len(self.ids)
+        if not inside.all() or not (self.ids[found] == ids).all():
+            missing = sorted(set(ids.tolist()) - set(self.ids.tolist()))
+            raise LearnerError(f"no image with id {missing[0]} in this set of {len(self.ids)}")
+        return found
+
+    def take(self, ids: IntArray) -> ByteArray:
+        """(n,) ids -> (n, H, W, 3) uint8, in the order asked."""
+        return np.ascontiguousarray(self.pixels[self.rows[self.positions(ids)]])
+
+    def only(self, ids: IntArray) -> "ImageSet":
+        """The subset with these ids."""
+        ids = np.unique(ids)
+        return ImageSet(ids, self.pixels, self.rows[self.positions(ids)], self.flip)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Images with known classes that never train: a test set, or the audit as far as it is labeled."""
+
+    images: ImageSet
+    classes: IntArray  # (N,) class index of images.ids
+    source: str  # "test" or "audit"

@@ -1,0 +1,52 @@
+"""Progress out of the learner: frozen dataclasses given to `project.report`."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from learner.evaluate import Evaluation
+    from learner.predict import Predictions
+    from learner.training import Classifier
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    round: int
+    labels: int  # how many it trains on
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is being done now, and how much of it is done."""
+
+    activity: str  # "training", "scoring", "choosing", "embedding"
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What this round's model says of every image: suggestions, pages and exports live on it."""
+
+    round: int
+    classifier: "Classifier"
+    predictions: "Predictions"
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """One row of a learning curve."""
+
+    round: int
+    method: str
+    strategy: str  # that chooses the next query
+    labels: int
+    labels_per_class: tuple[int, ...]
+    evaluation: "Evaluation | None"
+    train_seconds: float
+    predict_seconds: float
+    select_seconds: float
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+Event = RoundStarted | Progress | Predicted | RoundFinished

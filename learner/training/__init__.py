@@ -1,0 +1,69 @@
+"""METHODS: one way to learn per file. A method is `train(task, settings) -> Classifier`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from learner.config import BasicSettings, PropagateSettings
+from learner.data import ImageSet, IntArray
+from learner.events import Event
+from learner.registry import Row
+from learner.rng import Purpose, stream
+
+if TYPE_CHECKING:
+    from learner.predict import Predictions
+
+METHODS: dict[str, Row] = {
+    "propagate": Row(
+        "label spreading over the neighbours of each image: semi-supervised, well under a second",
+        PropagateSettings, "learner.training.propagate:train", paper="Zhou et al. 2003",
+    ),
+    "basic": Row(
+        "a WideResNet from scratch on the labeled images alone",
+        BasicSettings, "learner.training.basic:train", paper="Zagoruyko & Komodakis 2016",
+    ),
+}  # fmt: skip
+
+
+def _silent(event: Event) -> None:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Everything a method learns from in one round."""
+
+    images: ImageSet  # labeled and unlabeled
+    labels: dict[int, int]  # image id -> class index
+    num_classes: int
+    seed: int = 0
+    round: int = 0
+    needs: frozenset[str] = frozenset()  # what the strategy will ask of `predict`
+    report: Callable[[Event], None] = field(default=_silent, repr=False)  # raises Cancelled to stop
+
+    def stream(self, purpose: Purpose) -> np.random.Generator:
+        return stream(self.seed, self.round, purpose)
+
+
+class Classifier(Protocol):
+    """What a method returns."""
+
+    def predict(
+        self, images: ImageSet, needs: frozenset[str], masks: np.random.Generator, report: Callable[[Event], None]
+    ) -> "Predictions":
+        """Every image of the set. `probs` always; "mc" and "penultimate" when needed.
+
+        Raises NoDropout when "mc" is needed and nothing in the net is stochastic.
+        """
+
+    def save(self, folder: Path, classes: list[str]) -> None:
+        """Write model.safetensors and model.json into `folder`, readable by `learner.checkpoint.load`."""
+
+
+def labeled_ids(task: Task) -> tuple[IntArray, IntArray]:
+    """Ids with labels in increasing order, and their classes: both (n,)."""
+    ids = np.array(sorted(task.labels), dtype=np.int64)
+    return ids, np.array([task.labels[i] for i in ids.tolist()], dtype=np.int64)
