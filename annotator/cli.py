@@ -1,1 +1,206 @@
-def main() -> None: ...
+"""The command line: one thin function per command. Nothing heavy is imported before it is needed."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from annotator import __version__
+from annotator.errors import AnnotatorError
+from annotator.export import FORMATS
+from learner.acquisition import STRATEGIES
+from learner.config import resolve
+from learner.datasets import DATASETS
+from learner.errors import LearnerError
+from learner.registry import lookup
+from learner.training import METHODS
+
+F = TypeVar("F", bound=Callable[..., Any])
+INSTANCE = click.option(
+    "--instance", type=click.Path(path_type=Path, file_okay=False), default=Path("instance"), show_default=True,
+    help="Folder that holds the project: labels, models, caches.",
+)  # fmt: skip
+
+
+class OneLine(click.Group):
+    """Turns our errors into one line and exit code 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (AnnotatorError, LearnerError) as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="annotator")
+def main() -> None:
+    """A good image classifier out of few labels: the model asks, people answer with a key press."""
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """name=value options as a dictionary."""
+    for value in values:
+        if "=" not in value:
+            raise click.BadParameter(f"{value!r} is not of the form name=value")
+    return dict(value.split("=", 1) for value in values)
+
+
+def learning_options(function: F) -> F:
+    """What and how the learner learns."""
+    for option in (
+        click.option("--query-size", type=click.IntRange(1), help="Images asked in one round."),
+        click.option("--set", "loop", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Any setting of the loop."),
+        click.option("--method-set", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the method."),
+        click.option("--method", type=click.Choice(list(METHODS)), help="How it learns."),
+    ):
+        function = option(function)
+    return function
+
+
+def serving_options(function: F) -> F:
+    """Where it listens, and on what."""
+    for option in (
+        click.option("--no-learner", is_flag=True, help="Leave the learning process to another machine or command."),
+        click.option("--no-browser", is_flag=True, help="Do not open a browser."),
+        click.option("--host-name", "names", multiple=True, help="A further name by which browsers reach this machine."),
+        click.option("--allow-remote", is_flag=True, help="Let other machines in, by a link with a token."),
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port."),
+        click.option("--strategy", type=click.Choice(list(STRATEGIES)), help="How it chooses what to ask."),
+        click.option("--audit-share", type=click.FloatRange(0, 0.5), help="Share of images that measure and never train."),
+        click.option("--seed", type=click.IntRange(0), help="The seed of everything random."),
+        learning_options,
+        INSTANCE,
+    ):
+        function = option(function)
+    return function
+
+
+@main.command()
+@serving_options
+def demo(instance: Path, **options: Any) -> None:
+    """Label 1,797 handwritten digits that come with a dependency. Opens the browser; nothing to configure."""
+    from annotator.demo import CLASSES, IMAGE_SIZE, write_digits
+    from annotator.serving import found
+
+    folder = instance / "digits"
+    found(instance, "digits", folder, CLASSES, _facts(options) | {"image_size": IMAGE_SIZE, "flip": False})
+    write_digits(folder)
+    _serve(instance, options)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--classes", default="", help="Class names, separated by commas.")
+@click.option("--labels-from-folders", is_flag=True, default=None, help="Take the names of folders as labels.")
+@click.option("--image-size", type=click.IntRange(8, 512), help="Side in pixels at which the learner sees images.  [default: 64]")
+@click.option("--flip/--no-flip", default=None, help="Does a mirrored image keep its class? Text and digits: no.  [default: yes]")
+@serving_options
+def serve(folder: Path, instance: Path, classes: str, **options: Any) -> None:
+    """Label the images of FOLDER, at any depth. The same command goes on where it stopped."""
+    from annotator.serving import found
+
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    keys = ("image_size", "flip", "labels_from_folders")
+    given = _facts(options) | {key: options[key] for key in keys}
+    found(instance, folder.resolve().name, folder, names, given)
+    _serve(instance, options)
+
+
+def _facts(options: dict[str, Any]) -> dict[str, Any]:
+    """What the options say of the project; None where they say nothing."""
+    loop = dict(options["loop"])
+    if options["query_size"]:
+        loop["query_size"] = options["query_size"]
+    chosen = {key: options[key] for key in ("method", "strategy") if options[key]}
+    if options["method_set"]:
+        chosen["method_settings"] = options["method_set"]
+    return {"seed": options["seed"], "audit_share": options["audit_share"], "learning": {**chosen, "loop": loop}}
+
+
+def _serve(instance: Path, options: dict[str, Any]) -> None:
+    from annotator.serving import Address, serve
+
+    address = Address(options["host"], options["port"], options["allow_remote"], options["names"])
+    serve(instance, address, browser=not options["no_browser"], learner=not options["no_learner"])
+
+
+@main.command()
+@INSTANCE
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(instance: Path, as_json: bool) -> None:
+    """Where the project stands: labels, rounds, accuracy, what the learner does."""
+    from annotator.pages.status import progress
+    from annotator.reporting import status_text
+    from annotator.store import db as store
+
+    found = progress(store.connect(instance / store.FILE))
+    click.echo(json.dumps(found, indent=2) if as_json else status_text(found))
+
+
+@main.command()
+@click.argument("format", type=click.Choice(list(FORMATS)))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: by format]")
+@INSTANCE
+def export(format: str, out: Path | None, instance: Path) -> None:
+    """Take the labeled subset, or the model, away."""
+    from annotator.store import db as store
+
+    row = lookup("format", FORMATS, format)
+    db = store.connect(instance / store.FILE)
+    target = out or Path(DEFAULT_OUT[format])
+    report = row.load()(instance, db, target)
+    click.echo(f"{target}: {report.written} written")
+    for name, reason in report.skipped:
+        click.echo(f"left out {name}: {reason}", err=True)
+
+
+DEFAULT_OUT = {"csv": "labels.csv", "imagefolder": "labeled", "model": "model"}
+
+
+@main.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("predictions.csv"), show_default=True)
+@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), help="An exported model.  [default: the project's]")
+@INSTANCE
+def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) -> None:
+    """Classify the images of FOLDER, or of the project's whole pool, with confidence, into a CSV file."""
+    from annotator.predicting import predict_folder, predict_pool
+
+    if folder:
+        report = predict_folder(folder, out, model or instance)
+    else:
+        report = predict_pool(instance, out)
+    click.echo(f"{out}: {report.written} images")
+    for name, reason in report.skipped:
+        click.echo(f"left out {name}: {reason}", err=True)
+
+
+@main.command()
+@click.option("--oracle", type=click.Choice(["ground-truth"]), default="ground-truth", show_default=True, help="Who answers.")
+@click.option("--dataset", type=click.Choice(list(DATASETS)), default="digits", show_default=True)
+@click.option("--strategy", "strategies", type=click.Choice(list(STRATEGIES)), multiple=True, default=("random",), help="Again for each.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each strategy, seeds 0, 1, ...")
+@click.option("--budget", type=click.IntRange(2), default=100, show_default=True, help="Labels in total.")
+@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/simulate"), show_default=True)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@learning_options
+def simulate(
+    oracle: str, dataset: str, strategies: tuple[str, ...], seeds: int, budget: int, out: Path, quiet: bool,
+    method: str | None, query_size: int | None, loop: dict[str, str], method_set: dict[str, str],
+) -> None:  # fmt: skip
+    """Run the same loop with the truth as the annotator, and compare strategies."""
+    from annotator.simulating import simulate as run
+    from learner.config import LoopSettings
+
+    defaults = {"query_size": query_size or 10, "budget": budget, "cold_start": "random", "tail_size": 0, "full_query_only": True}
+    settings = resolve(LoopSettings, defaults, loop)
+    click.echo(run(dataset, method or "propagate", method_set, strategies, range(seeds), settings, out, bar=not quiet))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,7 @@ import numpy as np
 
 from learner.config import BasicSettings, PropagateSettings
 from learner.data import ImageSet, IntArray
+from learner.errors import TooFewLabels
 from learner.events import Event
 from learner.registry import Row
 from learner.rng import Purpose, stream
@@ -67,3 +68,11 @@ def labeled_ids(task: Task) -> tuple[IntArray, IntArray]:
     """Ids with labels in increasing order, and their classes: both (n,)."""
     ids = np.array(sorted(task.labels), dtype=np.int64)
     return ids, np.array([task.labels[i] for i in ids.tolist()], dtype=np.int64)
+
+
+def require_two_classes(task: Task) -> None:
+    """Raises TooFewLabels, with what there is so far."""
+    seen = sorted(set(task.labels.values()))
+    if len(seen) < 2:
+        so_far = f"all {len(task.labels)} are of class {seen[0]}" if seen else "there are none"
+        raise TooFewLabels(f"training needs labels of at least two classes; so far {so_far}. Label a few more.")

@@ -1,0 +1,47 @@
+"""The labels as CSV (RFC 4180, UTF-8): one row for every file of every labeled image, ordered by path.
+
+Values are exact. A class called `=1+1` stays that, although a spreadsheet would compute it: names changed
+silently would be worse for everybody who reads the file back. Open such files with columns as text.
+"""
+
+import csv
+import os
+import uuid
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from annotator.errors import AnnotatorError
+from annotator.export import Report
+from annotator.store import files
+from learner.config import NoSettings
+
+COLUMNS = (
+    "path", "image", "sha256", "class", "person", "status", "round", "source", "strategy", "score",
+    "probability", "model", "suggested", "suggestion_shown", "via", "seconds", "created", "uuid",
+)  # fmt: skip
+
+
+def export(instance: Path, db: Database, out: Path, settings: NoSettings | None = None) -> Report:
+    """Write the file, replacing an older one; it appears complete or not at all.
+
+    Raises AnnotatorError when it cannot be written.
+    """
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("x", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            written = 0
+            for row in files.labeled(db):
+                writer.writerow(row)
+                written += 1
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(out)
+    except OSError as error:
+        raise AnnotatorError(f"cannot write {out}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return Report(written, [])

@@ -1,0 +1,120 @@
+"""Starts, watches, restarts and stops the processes beside the server: the learning process and the import."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from annotator.store import db as store
+from annotator.store import rounds
+
+LOOK_SECONDS = 0.2
+STOP_SECONDS = 10.0
+BACKOFF_SECONDS = (0.5, 2.0, 5.0, 15.0, 30.0)
+QUIET_SECONDS = 120.0  # a process that ran so long starts again at once
+
+# glibc: without these, freeing every large tensor gives its pages back to the system, which halves the speed
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+
+
+class Job:
+    """One process that ought to be there."""
+
+    def __init__(self, name: str, module: str, instance: Path, *, forever: bool) -> None:
+        self.name, self.module, self.instance, self.forever = name, module, instance, forever
+        self.process: subprocess.Popen[bytes] | None = None
+        self.failures = 0
+        self.started = self.not_before = 0.0
+        self.finished = False
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", self.module, str(self.instance)]
+        # its own session: Ctrl+C in the terminal reaches only the server, which then ends it properly
+        self.process = subprocess.Popen(command, env={**os.environ, **_MALLOC}, start_new_session=True)
+        self.started = time.monotonic()
+
+    def look(self) -> str | None:
+        """Start it if it ought to run. The reason, if it just ended by itself and should not have."""
+        now = time.monotonic()
+        if self.finished or (self.process is None and now < self.not_before):
+            return None
+        if self.process is None:
+            self.start()
+            return None
+        code = self.process.poll()
+        if code is None:
+            return None
+        self.process = None
+        if code == 0 and not self.forever:
+            self.finished = True
+            return None
+        self.failures = 1 if now - self.started > QUIET_SECONDS else self.failures + 1
+        pause = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS)) - 1]
+        self.not_before = now + pause
+        return f"ended {_how(code)}; starting again in {pause:g} s"
+
+    def stop(self) -> None:
+        """Ask, wait, kill."""
+        self.finished = True
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _how(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"by {name}" + (" (perhaps out of memory)" if name == "SIGKILL" else "")
+
+
+class Supervisor:
+    """Keeps the jobs of an instance running until `stop`."""
+
+    def __init__(self, instance: Path, *, learner: bool = True, folder: bool = True) -> None:
+        self.instance = instance
+        self.jobs = [Job("import", "annotator.importer", instance, forever=False)] if folder else []
+        if learner:
+            self.jobs.append(Job("learner", "annotator.worker", instance, forever=True))
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="supervisor")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every process and wait for it."""
+        self._stopping.set()
+        self._thread.join()
+        for job in self.jobs:
+            job.stop()
+
+    def _watch(self) -> None:
+        db = store.connect(self.instance / store.FILE)
+        while not self._stopping.is_set():
+            for job in self.jobs:
+                reason = job.look()
+                if reason:
+                    self._record(db, job, reason)
+            self._stopping.wait(LOOK_SECONDS)
+        db.close()
+
+    def _record(self, db: Database, job: Job, reason: str) -> None:
+        """The reason on the page. What a crashed process said itself is worth more than its exit code."""
+        last = rounds.process(db, job.name)
+        said = f": {last['error']}" if last["activity"] == "crashed" else ""
+        error = f"the {job.name} process {reason}{said}"
+        with store.write(db):
+            rounds.drop_lease(db, job.name)
+            rounds.tell(db, job.name, activity="restarting", restarts=last["restarts"] + 1, error=error)

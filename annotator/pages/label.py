@@ -1,0 +1,156 @@
+"""The label page: claims images, takes answers, undoes them. The page people live in."""
+
+from typing import Any
+
+from flask import Blueprint, jsonify, render_template
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import generate_csrf
+
+from annotator import predictions
+from annotator.errors import AnnotatorError
+from annotator.pages import shared
+from annotator.pages.status import status
+from annotator.store import db as store
+from annotator.store import labels, overview, queue, rounds
+from annotator.store import project as project_store
+
+blueprint = Blueprint("label", __name__)
+MAX_CLAIM = 20
+
+
+@blueprint.get("/")
+def page() -> ResponseReturnValue:
+    db = shared.database()
+    with store.write(db):
+        person = shared.person_id()
+    boot = {"person": shared.PERSON, "classes": project_store.classes(db), "history": _history(person)}
+    return render_template("label/index.html", boot=boot, classes=boot["classes"])
+
+
+@blueprint.get("/api/csrf")
+def csrf() -> ResponseReturnValue:
+    """A fresh token: one that expired in a sleeping tab must not keep an answer from arriving."""
+    return jsonify(ok=True, csrf=generate_csrf())
+
+
+@blueprint.post("/api/next")
+def next_images() -> ResponseReturnValue:
+    """Lease images to a tab."""
+    values, db = shared.body(), shared.database()
+    tab, count = _tab(values), shared.field(values, "count", int, limit=MAX_CLAIM)
+    with store.write(db):
+        slots = queue.claim(db, tab, shared.person_id(), count, shared.now())
+    return jsonify(ok=True, items=_items(slots), waiting=None if slots else _why_nothing())
+
+
+def _items(slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the browser needs of each slot. Audit images never carry a suggestion."""
+    db = shared.database()
+    model = rounds.latest_model(db)
+    said: dict[int, predictions.Suggestion] = {}
+    if model:
+        blind = {slot["image_id"] for slot in slots if slot["source"] == "audit"}
+        path = shared.instance() / model["folder"] / predictions.FILE
+        said = predictions.read(path, {slot["image_id"] for slot in slots} - blind)
+    shown = overview.faces(db, [slot["image_id"] for slot in slots])
+    return [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"])) for slot in slots]
+
+
+def _item(
+    slot: dict[str, Any], image: dict[str, Any], model: dict[str, Any] | None, said: predictions.Suggestion | None
+) -> dict[str, Any]:
+    item = {"image": slot["image_id"], "url": shared.image_url(slot["image_id"], image["sha256"])}
+    item |= {key: image[key] for key in ("width", "height")}
+    item |= {key: slot[key] for key in ("source", "round", "strategy")}
+    if said is None or model is None:
+        return item | {"suggestion": None}
+    suggestion = {"class": said.class_id, "confidence": said.confidence, "model": model["number"]}
+    suggestion |= {"second": said.second_id, "second_confidence": said.second_confidence, "probs": said.probs}
+    return item | {"suggestion": suggestion}
+
+
+def _why_nothing() -> str:
+    """Why there is nothing to label, and what to do."""
+    db = shared.database()
+    counts = overview.counts(db)
+    if rounds.process(db, "import")["activity"] != "complete":
+        return "The images are still being read. The first one appears here by itself."
+    if not counts["usable"]:
+        return f"No image could be read ({counts['problems']} files set aside, see Files). Add images to the folder and start again."
+    if counts["answered"] < counts["usable"]:
+        return "Every image without an answer is on another screen. It comes back here when that one is closed."
+    return f"All {counts['usable']} images have an answer. See Progress, or take the labels away with `annotator export`."
+
+
+@blueprint.post("/api/label")
+def label() -> ResponseReturnValue:
+    """Store one answer. The reply is sent after the commit: what was acknowledged is on disk."""
+    values, db = shared.body(), shared.database()
+    tab = _tab(values)
+    with store.write(db):
+        is_new = labels.add(db, _answer(values), tab, shared.now())
+    return jsonify(ok=True, duplicate=not is_new)
+
+
+def _answer(values: dict[str, Any]) -> labels.Answer:
+    """The answer in a request; AnnotatorError for anything that is not one."""
+    kind = shared.field(values, "kind", str)
+    if kind not in labels.KINDS:
+        raise AnnotatorError(f"unknown kind {kind!r:.40}; choose from {', '.join(labels.KINDS)}")
+    via = shared.field(values, "via", str, optional=True) or "typed"
+    if via not in ("typed", "accepted"):
+        raise AnnotatorError(f"unknown via {via!r:.40}; choose from typed, accepted")
+    return labels.Answer(
+        uuid=shared.field(values, "uuid", str, limit=64),
+        image_id=shared.field(values, "image", int),
+        kind=kind,
+        person_id=shared.person_id(),
+        class_id=shared.field(values, "class", int, optional=kind != "label") if kind == "label" else None,
+        undoes=shared.field(values, "undoes", str, limit=64) if kind == "undo" else None,
+        via=via,
+        seconds=shared.field(values, "seconds", float, optional=True, limit=10**9),
+        model=shared.field(values, "model", int, optional=True),
+        suggested_id=shared.field(values, "suggested", int, optional=True),
+        suggestion_shown=bool(shared.field(values, "shown", bool, optional=True)),
+    )
+
+
+@blueprint.post("/api/release")
+def release() -> ResponseReturnValue:
+    """A tab gives back what it holds."""
+    values, db = shared.body(), shared.database()
+    held = None if values.get("images") is None else shared.ids(values, "images")
+    with store.write(db):
+        queue.release(db, _tab(values), held)
+    return jsonify(ok=True)
+
+
+@blueprint.post("/api/heartbeat")
+def heartbeat() -> ResponseReturnValue:
+    """A tab is still there."""
+    values, db = shared.body(), shared.database()
+    with store.write(db):
+        queue.renew(db, _tab(values), shared.now())
+    return jsonify(ok=True, status=status(db))
+
+
+@blueprint.get("/api/history")
+def history() -> ResponseReturnValue:
+    with store.write(shared.database()):
+        person = shared.person_id()
+    return jsonify(ok=True, history=_history(person))
+
+
+def _history(person: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "uuid": row["uuid"], "image": row["image_id"], "kind": row["kind"], "class": row["class_id"],
+            "url": shared.image_url(row["image_id"], row["sha256"]),
+        }
+        for row in labels.history(shared.database(), person)
+    ]  # fmt: skip
+
+
+def _tab(values: dict[str, Any]) -> str:
+    tab: str = shared.field(values, "tab", str, limit=64)
+    return tab

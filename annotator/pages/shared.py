@@ -1,0 +1,104 @@
+"""What every page needs: the request's connection, the person, the menu, and errors in one shape."""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app, g, jsonify, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlite_utils import Database
+from werkzeug.exceptions import HTTPException
+
+from annotator.errors import AnnotatorError
+from annotator.store import db as store
+from annotator.store import project
+
+PERSON = "local"  # on 127.0.0.1 nobody logs in
+
+
+def instance() -> Path:
+    return Path(current_app.instance_path)
+
+
+def database() -> Database:
+    """The connection of this request."""
+    if "db" not in g:
+        g.db = store.connect(instance() / store.FILE)
+    db: Database = g.db
+    return db
+
+
+def person_id() -> int:
+    """Who is asking. Call inside `write`: a new person is added."""
+    return project.person_id(database(), PERSON)
+
+
+def image_url(image_id: int, sha256: str) -> str:
+    """Names the content too: a browser caches it for ever, and another project may use the same address."""
+    return url_for("image.show", image_id=image_id, v=sha256[:16])
+
+
+def body() -> dict[str, Any]:
+    """The JSON object of the request, or a clear 400."""
+    value = request.get_json(silent=True)
+    if not isinstance(value, dict):
+        raise AnnotatorError("the request needs a JSON object as its body")
+    return value
+
+
+def field(values: dict[str, Any], name: str, kind: type, *, optional: bool = False, limit: int = 2**53) -> Any:
+    """One field of a request; AnnotatorError names it when it is missing, of another type, or too large."""
+    value = values.get(name)
+    if value is None and optional:
+        return None
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise AnnotatorError(f"{name!r} must be of type {kind.__name__}, not {value!r:.40}")
+    size = len(value) if isinstance(value, str | list) else abs(value)
+    if not size <= limit:  # not >: NaN is refused too
+        raise AnnotatorError(f"{name!r} is larger than {limit}")
+    return value
+
+
+def ids(values: dict[str, Any], name: str, limit: int = 1000) -> list[int]:
+    """A list of ids in a request; absent means empty."""
+    found = field(values, name, list, optional=True, limit=limit) or []
+    return [field({name: item}, name, int) for item in found]
+
+
+def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
+    """Menu and project for every template; one connection per request; errors in one shape."""
+
+    @app.context_processor
+    def for_templates() -> dict[str, Any]:
+        pages = [(endpoint, url_for(endpoint), title) for endpoint, title in menu]
+        return {"project": app.config["PROJECT"], "person": PERSON, "pages": pages}
+
+    @app.teardown_appcontext
+    def close(error: BaseException | None) -> None:
+        if "db" in g:
+            g.pop("db").close()
+
+    app.register_error_handler(AnnotatorError, lambda error: _answer(error.status, str(error)))
+    app.register_error_handler(sqlite3.Error, _store_failed)
+    app.register_error_handler(OSError, _store_failed)
+    app.register_error_handler(HTTPException, lambda error: _answer(error.code or 500, error.description or error.name))
+
+
+def _store_failed(error: Exception) -> ResponseReturnValue:
+    """A full or broken disk, a lock that was never released: the browser keeps the answer and tries again."""
+    current_app.logger.error("the store failed: %s", error)
+    return _answer(503, f"the project's folder cannot be used right now: {error}")
+
+
+def _answer(status: int, text: str) -> ResponseReturnValue:
+    if request.path.startswith("/api/"):
+        return jsonify(ok=False, error=text), status
+    return render_template("error.html", status=status, error=text), status
+
+
+def now() -> float:
+    """Seconds since 1970, as leases count."""
+    return time.time()

@@ -1,0 +1,68 @@
+"""Where the project stands, in one dictionary: for the pages, `annotator status` and tests."""
+
+import time
+from typing import Any
+
+from sqlite_utils import Database
+
+from annotator.store import labels, overview, rounds
+from annotator.store import project as project_store
+
+MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead
+
+
+def status(db: Database) -> dict[str, Any]:
+    """See docs/api.md."""
+    now = time.time()
+    counts = overview.counts(db)
+    model = rounds.latest_model(db)
+    return {
+        "labels": counts["labeled"],
+        "pool": counts["usable"] - counts["answered"],
+        "images": counts["usable"],
+        "problems": counts["problems"],
+        "query": rounds.query_progress(db),
+        "audit": {"labeled": counts["audit_labeled"], "size": counts["audit"], "needed": MIN_AUDIT},
+        "ranking": project_store.counter(db, "ranking"),
+        "model": model["number"] if model else None,
+        "learner": learner(db, now),
+        "importing": importing(db),
+        "accuracy": accuracy(model),
+    }
+
+
+def learner(db: Database, now: float) -> dict[str, Any]:
+    """What the learning process does now."""
+    row = rounds.process(db, "learner")
+    said = {key: row[key] for key in ("activity", "done", "total", "error", "restarts")}
+    return said | {"paused": bool(row["paused"]), "alive": rounds.is_alive(row, now)}
+
+
+def importing(db: Database) -> dict[str, Any] | None:
+    """How far the import is, or None when it is complete."""
+    row = rounds.process(db, "import")
+    if row["activity"] == "complete":
+        return None
+    return {key: row[key] for key in ("activity", "done", "total", "error")}
+
+
+def accuracy(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A round's accuracy with its interval, once enough audit answers stand behind it."""
+    if row is None or row["accuracy"] is None or (row["exam"] == "audit" and row["exam_size"] < MIN_AUDIT):
+        return None
+    return {"value": row["accuracy"], "low": row["low"], "high": row["high"], "n": row["exam_size"], "exam": row["exam"]}
+
+
+def progress(db: Database) -> dict[str, Any]:
+    """Everything that the Progress page shows."""
+    counts = labels.counts(db)
+    classes = [{**row, "labels": counts.get(row["id"], 0)} for row in project_store.classes(db)]
+    return {"status": status(db), "classes": classes, "rounds": [_round(row) for row in rounds.finished(db)]}
+
+
+def _round(row: dict[str, Any]) -> dict[str, Any]:
+    keys = ("number", "strategy", "method", "labels", "finished", "exam", "exam_size")
+    shown = accuracy(row)
+    seconds = {name: row[f"{name}_seconds"] for name in ("train", "predict", "select")}
+    figures = {key: shown[name] if shown else None for key, name in (("accuracy", "value"), ("low", "low"), ("high", "high"))}
+    return {key: row[key] for key in keys} | {"seconds": seconds} | figures

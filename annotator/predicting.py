@@ -1,0 +1,104 @@
+"""`annotator predict` and `annotator export model`: the classifier at work, and the classifier itself."""
+
+import csv
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from sqlite_utils import Database
+
+from annotator import predictions
+from annotator.errors import AnnotatorError
+from annotator.export import Report
+from annotator.images import BadImage, read, training_pixels
+from annotator.importing.walk import walk
+from annotator.originals import Unreadable, open_original, printable
+from annotator.store import db as store
+from annotator.store import files, rounds
+from annotator.store import project as project_store
+
+BATCH = 256
+COLUMNS = ("path", "class", "confidence")
+
+
+def latest_model(instance: Path, db: Database) -> Path:
+    """The folder of the newest model. Raises AnnotatorError when no round was finished yet."""
+    row = rounds.latest_model(db)
+    if row is None:
+        raise AnnotatorError(f"the project in {instance} has no model yet; label a few images of two classes first")
+    return instance / row["folder"]
+
+
+def export_model(instance: Path, db: Database, out: Path) -> Report:
+    """Copy model.safetensors and model.json into a new folder."""
+    if out.exists() and any(out.iterdir()):
+        raise AnnotatorError(f"{out} is not empty; name another folder with --out")
+    source = latest_model(instance, db)
+    out.mkdir(parents=True, exist_ok=True)
+    names = ("model.safetensors", "model.json")
+    for name in names:
+        shutil.copy2(source / name, out / name)
+    return Report(len(names), [])
+
+
+def predict_folder(folder: Path, out: Path, model: Path) -> Report:
+    """Classify every image at any depth; `model` is an exported model or the instance of a project."""
+    from learner import checkpoint
+
+    if not (model / "model.json").exists():
+        model = latest_model(model, store.connect(model / store.FILE))
+    classifier = checkpoint.load(model)
+    skipped: list[tuple[str, str]] = []
+
+    def rows() -> Iterator[tuple[str, str, float]]:
+        for names, pixels in _batches(folder, classifier.image_size[0], skipped):
+            probs = classifier.predict(pixels).numpy()
+            for name, row in zip(names, probs, strict=True):
+                yield name, classifier.classes[int(row.argmax())], float(row.max())
+
+    return Report(_write(out, rows()), skipped)
+
+
+def _batches(folder: Path, side: int, skipped: list[tuple[str, str]]) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Names and (n, side, side, 3) pixels; what cannot be read goes to `skipped`."""
+    names: list[str] = []
+    pixels: list[np.ndarray] = []
+    for entry in sorted(walk(folder, skip=folder / ".none"), key=lambda entry: entry.path):
+        try:
+            if entry.problem:
+                raise Unreadable(entry.problem)
+            with open_original(folder, entry.path) as file:
+                pixels.append(training_pixels(read(file, side).image, side))
+        except (BadImage, Unreadable) as error:
+            skipped.append((printable(entry.path), str(error)))
+            continue
+        names.append(printable(entry.path))
+        if len(names) == BATCH:
+            yield names, np.stack(pixels)
+            names, pixels = [], []
+    if names:
+        yield names, np.stack(pixels)
+
+
+def predict_pool(instance: Path, out: Path) -> Report:
+    """What the newest round says of every image of the project, by file."""
+    db = store.connect(instance / store.FILE)
+    said = predictions.read_all(latest_model(instance, db) / predictions.FILE)
+    names = {row["id"]: row["name"] for row in project_store.classes(db)}
+    found = ((printable(path), *said[image]) for image, path in files.present(db, said))
+    return Report(_write(out, ((name, names[class_id], confidence) for name, class_id, confidence in found)), [])
+
+
+def _write(out: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+    """A CSV file that appears complete or not at all; returns the number of rows."""
+    part = out.with_name(out.name + ".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for count, (name, label, confidence) in enumerate(rows, start=1):
+            writer.writerow((name, label, f"{confidence:.6f}"))
+    part.replace(out)
+    return count

@@ -1,0 +1,81 @@
+"""One round's predictions for the whole project: a read-only SQLite file of their own.
+
+Pages filter and sort it without ever making a label wait, and it is replaced as a whole or not at all.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FILE = "predictions.db"
+_TABLES = """
+CREATE TABLE classes (position INTEGER PRIMARY KEY, class_id INTEGER NOT NULL);
+CREATE TABLE predictions (
+    image_id INTEGER PRIMARY KEY, class_id INTEGER NOT NULL, confidence REAL NOT NULL,
+    probs BLOB NOT NULL  -- little-endian float32, in the order of classes.position
+);
+"""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a model says of one image."""
+
+    class_id: int
+    confidence: float
+    second_id: int
+    second_confidence: float
+    probs: tuple[float, ...]  # in the order of the classes the model knows
+
+
+def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], class_ids: list[int]) -> None:
+    """Write (N,) ids and (N, C) probabilities; the file appears complete or not at all."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    db = sqlite3.connect(part)
+    db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
+    best = probs.argmax(1)
+    rows = zip(image_ids.tolist(), best.tolist(), probs.max(1).tolist(), probs.astype("<f4"), strict=True)
+    db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(class_ids))
+    db.executemany("INSERT INTO predictions VALUES (?, ?, ?, ?)", ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows))
+    db.commit()
+    db.close()
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read(path: Path, image_ids: Iterable[int]) -> dict[int, Suggestion]:
+    """The suggestions for some images; an image the round did not know has none, a missing file has none at all."""
+    if not path.exists():
+        return {}
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        class_ids = [row[0] for row in db.execute("SELECT class_id FROM classes ORDER BY position")]
+        wanted = ",".join(str(int(image)) for image in image_ids)
+        rows = db.execute(f"SELECT image_id, probs FROM predictions WHERE image_id IN ({wanted})").fetchall()
+    finally:
+        db.close()
+    return {image: _suggestion(np.frombuffer(blob, "<f4"), class_ids) for image, blob in rows}
+
+
+def _suggestion(probs: NDArray[np.float32], class_ids: list[int]) -> Suggestion:
+    second, first = np.argsort(probs, kind="stable")[-2:]
+    return Suggestion(
+        class_ids[first], float(probs[first]), class_ids[second], float(probs[second]), tuple(probs.tolist())
+    )
+
+
+def read_all(path: Path) -> dict[int, tuple[int, float]]:
+    """Image id -> (class id, confidence) of everything the round knew, by id."""
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        rows = db.execute("SELECT image_id, class_id, confidence FROM predictions ORDER BY image_id").fetchall()
+    finally:
+        db.close()
+    return {image: (class_id, confidence) for image, class_id, confidence in rows}

@@ -1,0 +1,103 @@
+"""What stands between the pages and everybody else: secret, CSRF, host check, token, headers."""
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, redirect, request, session
+from flask.typing import ResponseReturnValue
+from flask_wtf import CSRFProtect
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+MAX_BODY_BYTES = 64 * 1024
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def private_secret(path: Path) -> str:
+    """The random text in a file that only its owner can read; written on first use."""
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+def init_app(app: Flask, *, hosts: frozenset[str], token: str | None) -> None:
+    """Put every request behind the checks below."""
+    app.config.update(
+        SECRET_KEY=private_secret(Path(app.instance_path) / "secret"),
+        # one browser may talk to two projects on two ports, and cookies know no ports
+        SESSION_COOKIE_NAME=f"annotator-{app.config['PROJECT']['id'][:12]}",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
+    )
+
+    @app.before_request
+    def check_origin() -> None:
+        _check_host(hosts)
+        _check_origin()
+
+    if token is not None:
+        app.before_request(lambda: _check_token(token))
+    CSRFProtect(app)
+    app.after_request(_add_headers)
+
+
+def _check_host(hosts: frozenset[str]) -> None:
+    """Refuse names that are not ours: a page elsewhere can point its own name at this address (DNS rebinding)."""
+    name = urlsplit(f"//{request.host}").hostname or ""
+    if name in LOOPBACK or name in hosts:
+        return
+    if hosts and _is_address(name):  # an address cannot be rebound
+        return
+    abort(403, f"this server does not answer to the name {name!r}; use the address it printed when it started")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_origin() -> None:
+    """A changing request that says where it comes from must come from here."""
+    origin = request.headers.get("Origin")
+    if request.method not in ("GET", "HEAD") and origin and urlsplit(origin).netloc != request.host:
+        abort(403, f"a page of {origin!r} may not change this project; open the project's own page")
+
+
+def _check_token(token: str) -> ResponseReturnValue | None:
+    """Known browsers pass; the link with the token makes a browser known."""
+    if session.get("token") == token:
+        return None
+    if secrets.compare_digest(request.args.get("token", "").encode(), token.encode()):
+        session["token"] = token
+        return redirect(request.path)  # the token leaves the address bar
+    abort(401, "this project is private; open the link with the token that the server printed when it started")
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    response.vary.add("Cookie")
+    return response

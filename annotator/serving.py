@@ -1,0 +1,146 @@
+"""Founding a project in an instance folder, and serving it until Ctrl+C."""
+
+import secrets
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from annotator import create_app, security
+from annotator.errors import AnnotatorError
+from annotator.jobs import Supervisor
+from annotator.settings import learning
+from annotator.store import db as store
+from annotator.store import project
+
+THREADS = 16  # measured: four make 64 clients wait 1.8 s (benchmarks/round_trip.py)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen and who may come."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    allow_remote: bool = False
+    names: tuple[str, ...] = ()  # further names of this machine
+
+    @property
+    def is_remote(self) -> bool:
+        return self.host not in security.LOOPBACK
+
+
+def found(instance: Path, name: str, folder: Path, classes: list[str], values: Mapping[str, Any]) -> None:
+    """Create the project, or go on with it: new classes are added, settings that were given win.
+
+    Raises AnnotatorError when the instance holds another project.
+    """
+    with_defaults = {"image_size": 64, "seed": secrets.randbits(31), "audit_share": 0.1, "flip": True}
+    with_defaults |= {"labels_from_folders": False, "learning": {}}
+    db = store.prepare(instance / store.FILE)
+    facts = project.facts(db)
+    if facts and Path(facts["folder"]) != folder.resolve():
+        raise AnnotatorError(
+            f"the instance {instance} holds the project {facts['name']!r} of {facts['folder']}; "
+            "name another folder with --instance"
+        )
+    given = {key: value for key, value in values.items() if value is not None}
+    chosen = {**with_defaults, **facts, **given}
+    chosen["learning"] = _merge(facts.get("learning", {}), given.get("learning", {}))
+    learning(chosen["learning"])  # raises for a name or setting that does not exist
+    _refuse_changes(facts, given)
+    with store.write(db):
+        if facts:
+            project.put(db, learning=chosen["learning"], labels_from_folders=chosen["labels_from_folders"])
+        else:
+            project.create(db, **{"name": name, "folder": str(folder.resolve()), **chosen})
+        project.add_classes(db, classes)
+        if len(project.classes(db)) < 2 and not chosen["labels_from_folders"]:
+            raise AnnotatorError("a project needs at least two classes; name them with --classes cat,dog,other")
+    db.close()
+
+
+def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given now win over the project's; the settings of another method or strategy go with it."""
+    kept = dict(old)
+    for name in ("method", "strategy"):
+        if name in new and new[name] != old.get(name):
+            kept.pop(f"{name}_settings", None)
+    loop = {**old.get("loop", {}), **new.get("loop", {})}
+    return {**kept, **new, "loop": loop}
+
+
+def _refuse_changes(facts: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """What was decided when the project began stays: pixels, the audit and randomness depend on it."""
+    for key in ("image_size", "seed", "audit_share", "flip"):
+        if facts and key in given and given[key] != facts[key]:
+            option = key.replace("_", "-")
+            raise AnnotatorError(
+                f"the project was started with {option} {facts[key]}, not {given[key]}; "
+                f"leave --{option} away, or start another project with --instance"
+            )
+
+
+def serve(instance: Path, address: Address, *, browser: bool = True, learner: bool = True) -> None:
+    """Run server, import and learning process until SIGINT or SIGTERM; then end them all properly."""
+    import waitress
+
+    token = _token(instance, address)
+    hosts = frozenset({address.host, socket.gethostname(), *address.names}) if address.is_remote else frozenset()
+    app = create_app(instance, hosts=hosts, token=token)
+    listener = _listen(address)
+    host, port = listener.getsockname()[:2]
+    url = f"http://{_printable(host)}:{port}/" + (f"?token={token}" if token else "")
+    server = waitress.create_server(app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True)
+    supervisor = Supervisor(instance, learner=learner)
+    supervisor.start()
+    click.echo(f"annotator is at {url}")
+    click.echo("Ctrl+C ends it; the same command goes on where it stopped.")
+    sys.stdout.flush()
+    if browser:
+        threading.Timer(0.3, webbrowser.open, [url]).start()
+    try:
+        server.run()  # returns after SystemExit or KeyboardInterrupt
+    finally:
+        click.echo("Ending ...")
+        supervisor.stop()
+        server.close()
+
+
+def _token(instance: Path, address: Address) -> str | None:
+    """None on a loopback address; elsewhere the secret link, if that was asked for."""
+    if not address.is_remote:
+        return None
+    if not address.allow_remote:
+        raise AnnotatorError(
+            f"{address.host} can be reached from other machines; add --allow-remote "
+            "(people then need the link with a token that is printed), or leave --host away"
+        )
+    return security.private_secret(instance / "token")
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AnnotatorError(
+            f"cannot listen on {address.host} port {address.port}: {reason}; name another with --port, or --port 0 for any"
+        ) from None
+    return listener
+
+
+def _printable(host: str) -> str:
+    """An address for a link: the wildcard address is this machine, IPv6 stands in brackets."""
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host

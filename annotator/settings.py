@@ -1,0 +1,42 @@
+"""How this project learns and asks: defaults < project < command line, resolved here and nowhere else."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlite_utils import Database
+
+from annotator.store import project as project_store
+from learner.acquisition import STRATEGIES
+from learner.config import Choice, LoopSettings, resolve
+from learner.registry import lookup
+from learner.training import METHODS
+
+METHOD, STRATEGY = "propagate", "margin"
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The arguments of `advance`."""
+
+    method: Choice
+    strategy: Choice
+    loop: LoopSettings = field(default_factory=LoopSettings)
+
+
+def learning(values: dict[str, Any]) -> Learning:
+    """From JSON: {method, method_settings, strategy, strategy_settings, loop}, each optional.
+
+    Raises UnknownName and BadSetting.
+    """
+    method, strategy = values.get("method", METHOD), values.get("strategy", STRATEGY)
+    method_row, strategy_row = lookup("method", METHODS, method), lookup("strategy", STRATEGIES, strategy)
+    return Learning(
+        Choice(method, resolve(method_row.settings, values.get("method_settings", {}))),
+        Choice(strategy, resolve(strategy_row.settings, values.get("strategy_settings", {}))),
+        resolve(LoopSettings, values.get("loop", {})),
+    )
+
+
+def of_project(db: Database) -> Learning:
+    """What the project says."""
+    return learning(project_store.facts(db).get("learning", {}))

@@ -1,0 +1,132 @@
+"""Labels: append-only, idempotent by the browser's UUID. What stands is a view, never a column."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlite_utils import Database
+
+from annotator.errors import Contradiction, NotFound
+from annotator.store import queue
+from annotator.store.db import utc_now
+
+KINDS = ("label", "skip", "unsure", "flag", "undo")
+_ORIGIN = ("round", "source", "strategy", "score", "probability")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person said of an image."""
+
+    uuid: str
+    image_id: int
+    kind: str  # one of KINDS
+    person_id: int
+    class_id: int | None = None
+    undoes: str | None = None
+    via: str = "typed"
+    seconds: float | None = None
+    model: int | None = None
+    suggested_id: int | None = None
+    suggestion_shown: bool = False
+
+
+def add(db: Database, answer: Answer, tab: str, now: float) -> bool:
+    """Store an answer and take its image out of the queue. False: it was stored before. Call inside `write`.
+
+    Raises NotFound for an image, class or answer that does not exist, and Contradiction for a UUID
+    that came before with another answer.
+    """
+    if _is_repeated(db, answer):
+        return False
+    _check(db, answer)
+    slot = queue.slot_of(db, answer.image_id)
+    row = {key: getattr(answer, key) for key in Answer.__dataclass_fields__}
+    row |= _origin(db, answer, slot)
+    row |= {"late": _is_late(db, answer, slot, tab, now), "created": utc_now()}
+    db["labels"].insert(row)
+    if answer.kind == "undo":
+        queue.put_back(db, row, tab, now)
+    else:
+        queue.remove(db, answer.image_id)
+    return True
+
+
+def _is_repeated(db: Database, answer: Answer) -> bool:
+    sql = "SELECT image_id, kind, class_id, undoes FROM labels WHERE uuid = ?"
+    before = db.execute(sql, [answer.uuid]).fetchone()
+    if before and before != (answer.image_id, answer.kind, answer.class_id, answer.undoes):
+        raise Contradiction(f"answer {answer.uuid} came twice with different contents; the first one stays")
+    return before is not None
+
+
+def _check(db: Database, answer: Answer) -> None:
+    """NotFound for whatever the answer names that is not there."""
+    if not db.execute("SELECT 1 FROM images WHERE id = ?", [answer.image_id]).fetchone():
+        raise NotFound(f"there is no image {answer.image_id} in this project; reload the page")
+    for class_id in (answer.class_id, answer.suggested_id):
+        if class_id is not None and not db.execute("SELECT 1 FROM classes WHERE id = ?", [class_id]).fetchone():
+            raise NotFound(f"there is no class {class_id} in this project; reload the page")
+    if answer.kind == "undo":
+        sql = "SELECT 1 FROM labels WHERE uuid = ? AND person_id = ? AND image_id = ? AND kind <> 'undo'"
+        if not db.execute(sql, [answer.undoes, answer.person_id, answer.image_id]).fetchone():
+            raise NotFound(f"there is no answer {answer.undoes} of yours to undo; reload the page")
+
+
+def _origin(db: Database, answer: Answer, slot: dict[str, Any] | None) -> dict[str, Any]:
+    """Why the image was asked: from its queue slot, else from its latest earlier answer, else nobody asked."""
+    if slot is None:
+        sql = "SELECT * FROM labels WHERE image_id = ? AND source <> 'import' ORDER BY id DESC LIMIT 1"
+        slot = next(db.query(sql, [answer.image_id]), {"round": None, "source": "tail"})
+    return {key: slot.get(key) for key in _ORIGIN}
+
+
+def _is_late(db: Database, answer: Answer, slot: dict[str, Any] | None, tab: str, now: float) -> bool:
+    """Somebody else could have been asked meanwhile. A person's second thoughts are never late."""
+    if slot is not None and slot["tab"] == tab and slot["leased_until"] >= now:
+        return False
+    sql = "SELECT 1 FROM labels WHERE image_id = ? AND person_id = ? LIMIT 1"
+    return db.execute(sql, [answer.image_id, answer.person_id]).fetchone() is None
+
+
+def history(db: Database, person_id: int, count: int = 10) -> list[dict[str, Any]]:
+    """The person's last standing answers, newest first."""
+    sql = """SELECT uuid, image_id, kind, class_id, sha256 FROM answers JOIN images ON images.id = image_id
+        WHERE person_id = ? ORDER BY answers.id DESC LIMIT ?"""
+    return list(db.query(sql, [person_id, count]))
+
+
+def cursor(db: Database) -> int:
+    """The id of the newest answer; 0 before the first."""
+    return int(db.execute("SELECT coalesce(max(id), 0) FROM labels").fetchone()[0])
+
+
+def latest_time(db: Database) -> str | None:
+    """When the newest answer was stored."""
+    row = db.execute("SELECT created FROM labels ORDER BY id DESC LIMIT 1").fetchone()
+    return row[0] if row else None
+
+
+def changed_since(db: Database, cursor: int) -> list[dict[str, Any]]:
+    """[{image_id, class_id, status}] of every image that trains and has an answer newer than the cursor.
+
+    status is null for an image whose answers were all undone.
+    """
+    sql = """SELECT c.image_id, current.class_id, current.status
+        FROM (SELECT DISTINCT image_id FROM labels WHERE id > ?) AS c
+        JOIN images ON images.id = c.image_id AND NOT images.audit
+        LEFT JOIN current ON current.image_id = c.image_id"""
+    return list(db.query(sql, [cursor]))
+
+
+def audit_labels(db: Database) -> list[tuple[int, int]]:
+    """(image id, class id) of every audit image with a current label, by image id."""
+    sql = """SELECT current.image_id, current.class_id FROM current
+        JOIN images ON images.id = current.image_id AND images.audit
+        WHERE status = 'label' ORDER BY current.image_id"""
+    return [(row["image_id"], row["class_id"]) for row in db.query(sql)]
+
+
+def counts(db: Database) -> dict[int, int]:
+    """Class id -> images with that current label."""
+    sql = "SELECT class_id, count(*) AS n FROM current WHERE status = 'label' GROUP BY class_id"
+    return {row["class_id"]: row["n"] for row in db.query(sql)}

@@ -1,0 +1,81 @@
+"""What the project is: its facts and settings (JSON by key), its classes, its counters."""
+
+import json
+import uuid
+from typing import Any
+
+from sqlite_utils import Database
+
+from annotator.errors import AnnotatorError
+
+# Commands that have a key of their own on the label page; no class gets one of these letters.
+COMMAND_LETTERS = "aufzbh"
+CLASS_KEYS = "1234567890" + "".join(c for c in "qwertyuiopasdfghjklzxcvbnm" if c not in COMMAND_LETTERS)
+
+
+def facts(db: Database) -> dict[str, Any]:
+    """Everything known of the project; empty when there is none yet."""
+    return {row["key"]: json.loads(row["value"]) for row in db.query("SELECT key, value FROM project")}
+
+
+def put(db: Database, **values: Any) -> None:
+    """Set facts. Call inside `write`."""
+    for key, value in values.items():
+        db.execute("INSERT OR REPLACE INTO project (key, value) VALUES (?, ?)", [key, json.dumps(value)])
+
+
+def create(db: Database, name: str, **values: Any) -> None:
+    """Found the project. Call inside `write`."""
+    put(db, id=uuid.uuid4().hex, name=name, **values)
+
+
+def classes(db: Database) -> list[dict[str, Any]]:
+    """[{id, name, key}] in the order in which the learner numbers them, from 0."""
+    return list(db.query("SELECT id, name, key FROM classes ORDER BY id"))
+
+
+def class_positions(db: Database) -> dict[int, int]:
+    """Class id -> position, the learner's class index."""
+    return {row["id"]: position for position, row in enumerate(classes(db))}
+
+
+def add_classes(db: Database, names: list[str]) -> None:
+    """Add the classes that are not there yet, each with a free key. Call inside `write`."""
+    have = {row["name"] for row in classes(db)}
+    used = {row["key"] for row in classes(db)}
+    for name in names:
+        if not name.strip():
+            raise AnnotatorError("a class name is empty; write --classes cat,dog,other")
+        if name in have:
+            continue
+        key = _free_key(name, used, {n for n in names if len(n) == 1})
+        db["classes"].insert({"name": name, "key": key})
+        have.add(name)
+        used.add(key)
+
+
+def _free_key(name: str, used: set[str], wanted: set[str]) -> str:
+    """The key that selects the class: its own name where that is one key, else the next free one, else none."""
+    if len(name) == 1 and name in CLASS_KEYS and name not in used:
+        return name
+    return next((key for key in CLASS_KEYS if key not in used and key not in wanted), "")
+
+
+def count_up(db: Database, counter: str) -> int:
+    """Add one to a counter and return it. Call inside `write`."""
+    sql = (
+        "INSERT INTO counters (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
+    )
+    return int(db.execute(sql, [counter]).fetchone()[0])
+
+
+def counter(db: Database, name: str) -> int:
+    """Where a counter stands; 0 when it never counted."""
+    row = db.execute("SELECT value FROM counters WHERE name = ?", [name]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def person_id(db: Database, name: str) -> int:
+    """The id of a person, who is added when new. Call inside `write`."""
+    db.execute("INSERT OR IGNORE INTO people (name) VALUES (?)", [name])
+    return int(db.execute("SELECT id FROM people WHERE name = ?", [name]).fetchone()[0])

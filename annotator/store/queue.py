@@ -1,0 +1,111 @@
+"""The queue: which image is asked next, and who has it. A slot is handed out by one UPDATE ... RETURNING."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlite_utils import Database
+
+from annotator.store.project import count_up
+
+LEASE_SECONDS = 60.0
+AUDIT_EVERY = 10  # every tenth slot asks an audit image
+FILL = 50  # images drawn at random at once when there is no ranking
+
+_UNANSWERED = """aside IS NULL AND row IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM answers WHERE answers.image_id = images.id)
+    AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.image_id = images.id)"""
+
+
+_REFILL = {
+    "audit": f"""INSERT INTO queue (image_id, source, round, strategy, probability, rank)
+        SELECT id, 'audit', 0, 'random', (SELECT 1.0 * sum(audit) / count(*) FROM images WHERE aside IS NULL), 0
+        FROM images INDEXED BY images_audit WHERE audit = 1 AND {_UNANSWERED} ORDER BY shuffle LIMIT 1""",
+    "tail": f"""INSERT INTO queue (image_id, source, round, strategy, rank)
+        SELECT id, 'tail', 0, 'random', row_number() OVER (ORDER BY shuffle)
+        FROM images WHERE audit = 0 AND {_UNANSWERED} ORDER BY shuffle LIMIT {FILL}""",
+}
+
+
+def claim(db: Database, tab: str, person_id: int, count: int, now: float) -> list[dict[str, Any]]:
+    """Lease up to `count` slots to a tab, in asking order. Call inside `write`.
+
+    The open query first, then the tail of the ranking, then random images; every tenth slot is an audit image.
+    """
+    slots = []
+    for _ in range(count):
+        is_audit_turn = count_up(db, "served") % AUDIT_EVERY == 0
+        order = ("audit", "query", "tail") if is_audit_turn else ("query", "tail", "audit")
+        slot = next(filter(None, (_take(db, source, tab, person_id, now) for source in order)), None)
+        if slot is None:
+            break
+        slots.append(slot)
+    return slots
+
+
+def _take(db: Database, source: str, tab: str, person_id: int, now: float) -> dict[str, Any] | None:
+    """The first free slot of a source, after refilling it where it refills."""
+    slot = _lease_first(db, source, tab, person_id, now)
+    if slot is None and source in _REFILL:
+        db.execute(_REFILL[source])
+        slot = _lease_first(db, source, tab, person_id, now)
+    return slot
+
+
+def _lease_first(db: Database, source: str, tab: str, person_id: int, now: float) -> dict[str, Any] | None:
+    sql = """UPDATE queue SET tab = :tab, person_id = :person, leased_until = :until
+        WHERE id = (SELECT id FROM queue WHERE source = :source AND (tab IS NULL OR leased_until < :now)
+                    ORDER BY rank LIMIT 1) RETURNING *"""
+    arguments = {"tab": tab, "person": person_id, "until": now + LEASE_SECONDS, "source": source, "now": now}
+    return _one(db, sql, arguments)
+
+
+def _one(db: Database, sql: str, arguments: Any) -> dict[str, Any] | None:
+    """The only row. The cursor is read to its end: SQLite commits a RETURNING only then."""
+    rows = list(db.query(sql, arguments))
+    return rows[0] if rows else None
+
+
+def slot_of(db: Database, image_id: int) -> dict[str, Any] | None:
+    """The slot of an image that is in the queue."""
+    return _one(db, "SELECT * FROM queue WHERE image_id = ?", [image_id])
+
+
+def remove(db: Database, image_id: int) -> None:
+    """Out of the queue: it has an answer. Call inside `write`."""
+    db.execute("DELETE FROM queue WHERE image_id = ?", [image_id])
+
+
+def put_back(db: Database, origin: dict[str, Any], tab: str, now: float) -> None:
+    """An undone image is asked again, first of all and in the same tab. Call inside `write`."""
+    slot = {key: origin[key] for key in ("image_id", "source", "strategy", "score", "probability", "person_id")}
+    slot |= {"source": "audit" if origin["source"] == "audit" else "query", "round": origin["round"] or 0}
+    slot |= {"rank": -1, "tab": tab, "leased_until": now + LEASE_SECONDS}
+    db["queue"].insert(slot, ignore=True)
+
+
+def release(db: Database, tab: str, image_ids: Iterable[int] | None = None) -> None:
+    """Give back what a tab holds: all, or these images. Call inside `write`."""
+    chosen = "" if image_ids is None else f"AND image_id IN ({','.join(str(int(i)) for i in image_ids) or 'NULL'})"
+    db.execute(f"UPDATE queue SET tab = NULL, leased_until = NULL WHERE tab = ? {chosen}", [tab])
+
+
+def renew(db: Database, tab: str, now: float) -> None:
+    """The heartbeat of a tab. Call inside `write`."""
+    db.execute("UPDATE queue SET leased_until = ? WHERE tab = ?", [now + LEASE_SECONDS, tab])
+
+
+def publish(db: Database, picks: list[dict[str, Any]], source: str, now: float) -> None:
+    """Replace the free slots of a source; what is on somebody's screen stays. Call inside `write`.
+
+    Publishing the same picks again changes nothing that was answered. An undone image keeps its place in front.
+    """
+    free = "(tab IS NULL OR leased_until < :now)"
+    db.execute(f"DELETE FROM queue WHERE source = :source AND rank >= 0 AND {free}", {"source": source, "now": now})
+    sql = f"""INSERT INTO queue (image_id, source, round, strategy, score, probability, rank)
+        SELECT :image_id, :source, :round, :strategy, :score, :probability, :rank
+        WHERE NOT EXISTS (SELECT 1 FROM answers WHERE image_id = :image_id)
+        ON CONFLICT (image_id) DO UPDATE SET source = :source, round = :round, strategy = :strategy,
+            score = :score, probability = :probability, rank = :rank WHERE {free}"""
+    for rank, pick in enumerate(picks):
+        db.execute(sql, {**pick, "source": source, "rank": rank, "now": now})
+    count_up(db, "ranking")

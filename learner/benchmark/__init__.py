@@ -1,0 +1,1 @@
+"""Rows of many runs: summaries and figures."""

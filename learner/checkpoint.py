@@ -1,0 +1,113 @@
+"""Trained classifiers as files: model.safetensors and model.json. Safe to load from anywhere: no pickle."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from learner.data import ByteArray
+from learner.errors import LearnerError
+from learner.models import MODELS
+from learner.models.head import Net
+from learner.predict import BATCH, as_input
+from learner.registry import lookup
+
+WEIGHTS, META = "model.safetensors", "model.json"
+FORMAT = 1
+_LARGEST = 10_000  # more than any number that builds a net; a file that says more is not ours
+
+
+def save_net(folder: Path, net: Net, classes: list[str], image_size: tuple[int, int]) -> None:
+    """A net of MODELS with what it takes to build it again and to name its answers."""
+    if len(classes) != net.arguments["num_classes"]:
+        raise LearnerError(f"the model knows {net.arguments['num_classes']} classes but {len(classes)} are named")
+    save(
+        folder,
+        net.state_dict(),
+        {"kind": net.kind, "classes": classes, "image_size": list(image_size), "arguments": net.arguments},
+    )
+
+
+def save(folder: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    """Write both files; each appears whole or not at all, and model.json holds the hash of the weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = safetensors.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    meta = {"format": FORMAT, **meta, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    _write(folder / WEIGHTS, weights)
+    _write(folder / META, json.dumps(meta, indent=2, ensure_ascii=False).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Atomic, and on the disk before it returns."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A classifier out of files."""
+
+    classes: list[str]
+    image_size: tuple[int, int]  # (H, W) of the pixels it was trained on
+    net: Any
+
+    def predict(self, pixels: ByteArray) -> Tensor:
+        """(N, H, W, 3) uint8 of `image_size` -> probabilities (N, C). LearnerError for another shape or type."""
+        if pixels.shape[1:] != (*self.image_size, 3) or pixels.dtype != "uint8":
+            raise LearnerError(
+                f"the model reads images of {self.image_size[0]} x {self.image_size[1]} x 3 uint8, "
+                f"not {' x '.join(map(str, pixels.shape[1:]))} {pixels.dtype}"
+            )
+        with torch.inference_mode():
+            batches = [torch.from_numpy(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)]
+            probs = [self.net(as_input(batch)).softmax(dim=1) for batch in batches]
+        return torch.cat(probs) if probs else torch.empty(0, len(self.classes))
+
+
+def load(folder: Path) -> Loaded:
+    """The classifier saved in `folder`. LearnerError for anything that is missing, damaged or not understood."""
+    try:
+        meta = json.loads((folder / META).read_bytes())
+        weights = (folder / WEIGHTS).read_bytes()
+        if meta["format"] != FORMAT:
+            raise LearnerError(f"{folder / META} has format {meta['format']!r}; this version reads {FORMAT}")
+        if hashlib.sha256(weights).hexdigest() != meta["weights_sha256"]:
+            raise LearnerError(f"{folder / WEIGHTS} does not belong to its {META}; save the model again")
+        return _restore(meta, weights)
+    except OSError as error:
+        raise LearnerError(f"no model in {folder}: {error.strerror} ({error.filename})") from None
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
+        raise LearnerError(f"the model in {folder} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _restore(meta: dict[str, Any], weights: bytes) -> Loaded:
+    arguments = meta["arguments"]
+    _check_size(arguments)
+    height, width = meta["image_size"]
+    classes = [str(name) for name in meta["classes"]]
+    with torch.device("meta"):  # so that nothing large is built before the weights prove that it is meant
+        net = lookup("model", MODELS, meta["kind"]).load()(**arguments)
+    net.load_state_dict(safetensors.load(weights), assign=True)
+    if len(classes) != arguments["num_classes"]:
+        raise ValueError(f"{len(classes)} class names for {arguments['num_classes']} classes")
+    return Loaded(classes, (int(height), int(width)), net.eval())
+
+
+def _check_size(value: Any) -> None:
+    """Every number in the arguments of a net is one that a net can have."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_size(item)
+    elif not 0 <= value <= _LARGEST:
+        raise ValueError(f"a net has no setting of {value!r}")

@@ -1,0 +1,54 @@
+"""How right a model is on images whose classes are known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from learner.data import IntArray
+from learner.errors import LearnerError, NotFinite
+
+Z = 1.959963984540054  # 95 % of a normal distribution lie within
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy with its Wilson interval of 95 %, and recall per class. All in [0, 1]."""
+
+    accuracy: float
+    low: float
+    high: float
+    balanced_accuracy: float  # mean recall of the classes that occur
+    size: int
+    source: str  # "test" or "audit"
+    per_class: tuple[float | None, ...]  # recall; None: no image of that class
+
+
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share; (0, 1) where nothing was counted. Wilson 1927."""
+    if n == 0:
+        return 0.0, 1.0
+    share = correct / n
+    center = share + Z**2 / (2 * n)
+    reach = Z * (share * (1 - share) / n + Z**2 / (4 * n**2)) ** 0.5
+    low, high = (center - reach) / (1 + Z**2 / n), (center + reach) / (1 + Z**2 / n)
+    return max(0.0, low), min(1.0, high)
+
+
+def evaluate(probs: Tensor, classes: IntArray, source: str) -> Evaluation:
+    """Probabilities (N, C) against class indices (N,). LearnerError without images, NotFinite for a NaN."""
+    if not len(classes):
+        raise LearnerError(f"there are no images in the {source} set to evaluate on")
+    if not probs.isfinite().all():
+        raise NotFinite(f"predictions for the {source} set are not finite; lower the learning rate")
+    right = probs.argmax(dim=1).cpu().numpy() == classes  # (N,)
+    recalls = _recalls(right, classes, probs.shape[1])
+    seen = [recall for recall in recalls if recall is not None]
+    low, high = wilson(int(right.sum()), len(right))
+    return Evaluation(float(right.mean()), low, high, float(np.mean(seen)), len(right), source, recalls)
+
+
+def _recalls(right: np.ndarray, classes: IntArray, num_classes: int) -> tuple[float | None, ...]:
+    totals = np.bincount(classes, minlength=num_classes).tolist()
+    hits = np.bincount(classes[right], minlength=num_classes).tolist()
+    return tuple(hit / total if total else None for hit, total in zip(hits, totals, strict=True))

@@ -1,0 +1,295 @@
+"""The loop. People and simulation take the same path: there is no `if simulation`.
+
+A project hands out what people said, and takes rankings and progress; everything else happens here.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learner.acquisition import STRATEGIES, needs_no_model
+from learner.acquisition.candidates import Candidates, Picks, Side
+from learner.config import Choice, LoopSettings, as_dict
+from learner.data import Exam, ImageSet, IntArray, id_array
+from learner.evaluate import Evaluation, evaluate
+from learner.events import Event, Predicted, Progress, RoundFinished, RoundStarted
+from learner.features import embed
+from learner.predict import Predictions
+from learner.registry import lookup
+from learner.rng import stream
+from learner.training import METHODS, Classifier, Task
+
+
+@dataclass(frozen=True)
+class News:
+    """What people said, up to a cursor."""
+
+    cursor: int
+    labels: dict[int, int]  # image id -> class index; these train
+    withheld: frozenset[int]  # answered without a class: skipped, unsure, flagged, in conflict
+    changed: int  # images whose answer changed, undone ones included
+    idle: float = 0.0  # seconds since the newest answer
+
+    @property
+    def answered(self) -> set[int]:
+        return self.labels.keys() | self.withheld
+
+
+@dataclass(frozen=True)
+class Query:
+    """The images asked in one round, with why; JSON-friendly."""
+
+    ids: tuple[int, ...] = ()
+    strategy: str = ""
+    scores: tuple[float, ...] | None = None
+    probabilities: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, picks: Picks, strategy: str) -> "Query":
+        def plain(values: Any) -> tuple[float, ...] | None:
+            return None if values is None else tuple(values.tolist())
+
+        return cls(tuple(picks.ids.tolist()), strategy, plain(picks.scores), plain(picks.probabilities))
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """Where the loop stands. No labels: the project's answers are the only truth."""
+
+    seed: int
+    round: int = 0  # of the open query; 0: the cold start
+    cursor: int = 0  # answers up to here are used
+    query: Query = Query()
+
+
+class Project(Protocol):
+    """The learner's view of a project."""
+
+    @property
+    def images(self) -> ImageSet:
+        """What may be asked and learned from: everything but the audit and what was set aside."""
+
+    @property
+    def num_classes(self) -> int: ...
+
+    def news(self, cursor: int) -> News:
+        """Current answers of the images that changed since the cursor, and the new cursor; 0: all."""
+
+    def exam(self) -> Exam | None:
+        """Images with known classes that never train, or None while there are none."""
+
+    def load_state(self) -> LoopState | None: ...
+
+    def save_state(self, state: LoopState) -> None:
+        """Atomic."""
+
+    def publish(self, query: Query, source: str, round: int) -> None:
+        """Put images into the queue. Source is query, tail, audit or second_look. Idempotent."""
+
+    def report(self, event: Event) -> None:
+        """Progress out; raises Cancelled when somebody asked to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Round:
+    """What one round works on: a snapshot, because answers and images go on arriving meanwhile."""
+
+    project: Project
+    method: Choice
+    strategy: Choice
+    settings: LoopSettings
+    state: LoopState  # with the number and the cursor of this round
+    images: ImageSet
+    news: News  # everything up to the cursor
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return lookup("strategy", STRATEGIES, self.strategy.name).needs
+
+    @property
+    def labels(self) -> dict[int, int]:
+        """The labels that train: those of images that are still there."""
+        known = set(self.images.ids.tolist())
+        return {image: label for image, label in self.news.labels.items() if image in known}
+
+
+def advance(project: Project, method: Choice, strategy: Choice, settings: LoopSettings) -> LoopState:
+    """Take the news; if a round is due, train, predict, select, publish. Run until nothing is due.
+
+    Killed at any point and called again, it ends where it would have ended: a round depends on nothing
+    but the answers, the seed and its number. Raises LearnerError when a round must be given up, which
+    leaves the open query as it was, and Cancelled when `project.report` does.
+    """
+    state = project.load_state()
+    if state is None:
+        state = _open(project, method, strategy, settings)
+    project.publish(state.query, "query", state.round)
+    while _is_due(project, state, settings):
+        news = project.news(0)
+        state = replace(state, round=state.round + 1, cursor=news.cursor)
+        state = _play(_Round(project, method, strategy, settings, state, project.images, news))
+        project.publish(state.query, "query", state.round)
+    return state
+
+
+def _open(project: Project, method: Choice, strategy: Choice, settings: LoopSettings) -> LoopState:
+    """The first state. With labels of two classes at hand the first round is due at once, else ask a cold start."""
+    state, news = LoopState(seed=settings.seed), project.news(0)
+    if not _can_train(news):
+        state = replace(state, cursor=news.cursor)
+        query = _cold_query(_Round(project, method, strategy, settings, state, project.images, news))
+        state = replace(state, query=query)
+    project.save_state(state)
+    return state
+
+
+def _can_train(news: News) -> bool:
+    return len(set(news.labels.values())) >= 2
+
+
+def _is_due(project: Project, state: LoopState, settings: LoopSettings) -> bool:
+    """Is the query answered, or enough news from anywhere, or nobody there to wait for?"""
+    news = project.news(state.cursor)
+    if not news.changed:
+        return False
+    remaining = set(state.query.ids) - news.answered
+    if not remaining & set(project.images.ids.tolist()):
+        return True
+    if settings.full_query_only:
+        return False
+    enough = settings.new_labels or settings.query_size
+    return news.changed >= enough or 0 < settings.pause <= news.idle
+
+
+def _play(round: _Round) -> LoopState:
+    """One round, from the answers to the next query."""
+    project, number, labels = round.project, round.state.round, round.labels
+    if not _can_train(round.news):
+        state = replace(round.state, query=_cold_query(round))
+        project.save_state(state)
+        return state
+    project.report(RoundStarted(number, len(labels)))
+    times = [time.perf_counter()]
+    classifier = _train(round)
+    times.append(time.perf_counter())
+    predictions, evaluation = _predict(round, classifier)
+    times.append(time.perf_counter())
+    state = replace(round.state, query=_select(round, predictions))
+    times.append(time.perf_counter())
+    per_class = np.bincount(list(labels.values()), minlength=project.num_classes)
+    project.report(
+        RoundFinished(
+            number, round.method.name, round.strategy.name, len(labels), tuple(per_class.tolist()), evaluation,
+            *np.diff(times).tolist(), settings=_settings(round),
+        )  # fmt: skip
+    )
+    project.save_state(state)
+    return state
+
+
+def _settings(round: _Round) -> dict[str, Any]:
+    choices = {"method": round.method.settings, "strategy": round.strategy.settings, "loop": round.settings}
+    return {name: as_dict(settings) for name, settings in choices.items()}
+
+
+def _train(round: _Round) -> Classifier:
+    state = round.state
+    task = Task(
+        round.images, round.labels, round.project.num_classes, state.seed, state.round, round.needs,
+        round.project.report,
+    )  # fmt: skip
+    classifier: Classifier = lookup("method", METHODS, round.method.name).load()(task, round.method.settings)
+    return classifier
+
+
+def _predict(round: _Round, classifier: Classifier) -> tuple[Predictions, Evaluation | None]:
+    """What the new model says of every image, and how right it is on the exam."""
+    report, number = round.project.report, round.state.round
+    masks = stream(round.state.seed, number, "masks")
+    predictions = classifier.predict(round.images, round.needs, masks, report)
+    report(Predicted(number, classifier, predictions))
+    exam = round.project.exam()
+    if exam is None:
+        return predictions, None
+    answers = classifier.predict(exam.images, frozenset(), masks, report)
+    return predictions, evaluate(answers.probs, exam.classes, exam.source)
+
+
+def _select(round: _Round, predictions: Predictions) -> Query:
+    """The next query; publishes the tail of the ranking on the way."""
+    state, report = round.state, round.project.report
+    report(Progress("choosing", 0, 1))
+    candidates = _candidates(round, predictions)
+    query = _ask(round.strategy, candidates, _query_size(round), stream(state.seed, state.round, "select"))
+    if query.ids and round.settings.tail_size:
+        rest = _without(candidates, id_array(query.ids))
+        tail = _ask(round.strategy, rest, round.settings.tail_size, stream(state.seed, state.round, "tail"))
+        round.project.publish(tail, "tail", state.round)
+    report(Progress("choosing", 1, 1))
+    return query
+
+
+def _cold_query(round: _Round) -> Query:
+    """A query of a strategy that needs no model: the strategy itself where it can, else settings.cold_start."""
+    state = round.state
+    if not needs_no_model(round.strategy.name):
+        row = lookup("strategy", STRATEGIES, round.settings.cold_start)
+        round = replace(round, strategy=Choice(round.settings.cold_start, row.settings()))
+    rng = stream(state.seed, state.round, "start")
+    return _ask(round.strategy, _candidates(round, None), _query_size(round), rng)
+
+
+def _query_size(round: _Round) -> int:
+    """How many to ask next; 0 when the budget is spent."""
+    settings, number, labels = round.settings, round.state.round, len(round.news.labels)
+    if settings.budgets:
+        return max(0, settings.budgets[number] - labels) if number < len(settings.budgets) else 0
+    size = settings.start_size if number == 0 and settings.start_size else settings.query_size
+    return min(size, max(0, settings.budget - labels)) if settings.budget else size
+
+
+def _ask(strategy: Choice, candidates: Candidates, size: int, rng: np.random.Generator) -> Query:
+    if size == 0 or not len(candidates.pool.ids):
+        return Query(strategy=strategy.name)
+    select = lookup("strategy", STRATEGIES, strategy.name).load()
+    return Query.of(select(candidates, size, rng, strategy.settings), strategy.name)
+
+
+def _candidates(round: _Round, predictions: Predictions | None) -> Candidates:
+    """The pool and the labeled side, with exactly what the strategy needs."""
+    images, news = round.images, round.news
+    embedding = torch.from_numpy(embed(images)) if "embedding" in round.needs else None
+    everything = _side(images.ids, predictions, embedding)
+    labeled = np.isin(images.ids, id_array(news.labels))
+    classes = np.array([news.labels[i] for i in images.ids[labeled].tolist()], np.int64)
+    pool = _rows(everything, np.flatnonzero(~np.isin(images.ids, id_array(news.answered))))
+    known = replace(_rows(everything, np.flatnonzero(labeled)), classes=classes)
+    return Candidates(pool, known, round.project.num_classes)
+
+
+def _side(ids: IntArray, predictions: Predictions | None, embedding: Tensor | None) -> Side:
+    if predictions is None:
+        return Side(ids, embedding=embedding)
+    return Side(
+        ids, predictions.probs, predictions.mean_probs, predictions.expected_entropy, embedding, predictions.penultimate
+    )
+
+
+def _rows(side: Side, positions: IntArray) -> Side:
+    """The images at these positions."""
+    chosen = torch.from_numpy(positions)
+    picked: dict[str, Any] = {"ids": side.ids[positions]}
+    for name in ("probs", "mean_probs", "expected_entropy", "embedding", "penultimate"):
+        values: Tensor | None = getattr(side, name)
+        picked[name] = None if values is None else values[chosen.to(values.device)]
+    return Side(**picked)
+
+
+def _without(candidates: Candidates, ids: IntArray) -> Candidates:
+    """The candidates without some of the pool."""
+    keep = np.flatnonzero(~np.isin(candidates.pool.ids, ids))
+    return replace(candidates, pool=_rows(candidates.pool, keep))

@@ -1,0 +1,19 @@
+"""MODELS: architectures. A model maps (N, 3, H, W) in [0, 1] to logits (N, C).
+
+Each has `features(x) -> (N, H)`, a `head` with dropout before its linear layer, and `arguments`, with which the
+row builds it again. Whatever normalisation it wants happens inside, so that saved weights need nothing else.
+"""
+
+from learner.config import NoSettings
+from learner.registry import Row
+
+MODELS: dict[str, Row] = {
+    "wrn": Row(
+        "WideResNet of any depth 6n + 4 and width, from 8 px", NoSettings,
+        "learner.models.wrn:WideResNet", paper="Zagoruyko & Komodakis 2016",
+    ),
+    "head": Row(
+        "principal components of the pixels and one hidden layer", NoSettings,
+        "learner.models.head:PixelHead",
+    ),
+}  # fmt: skip

@@ -1,0 +1,86 @@
+"""One streaming pass over many images: only the quantities that the strategy needs, O(N x C) memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learner.data import ByteArray, ImageSet, IntArray
+from learner.events import Event, Progress
+from learner.models.head import DropoutHead, Net
+
+BATCH = 64  # the fastest on a CPU; from 128 on, large activations page-fault
+CUDA_BATCH = 512
+
+Report = Callable[[Event], None]
+Sampler = Callable[[Tensor, Tensor], Iterable[Tensor]]  # images, features -> T logits (n, C) of stochastic nets
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of images; what nobody needed is None. On the CPU, float32."""
+
+    ids: IntArray  # (N,)
+    probs: Tensor  # (N, C), deterministic
+    mean_probs: Tensor | None = None  # (N, C), over stochastic predictions
+    expected_entropy: Tensor | None = None  # (N,), nats, over stochastic predictions
+    penultimate: Tensor | None = None  # (N, H)
+
+
+def as_input(pixels: Tensor) -> Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) in [0, 1], channels last in memory."""
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
+def predict_net(
+    net: Net, images: ImageSet, needs: frozenset[str], sampler: Sampler | None, report: Report, device: torch.device
+) -> Predictions:
+    """Every image of the set by a net in evaluation mode; stochastic quantities where there is a `sampler`."""
+    batches = []
+    with torch.inference_mode():
+        for pixels in _stream(images, CUDA_BATCH if device.type == "cuda" else BATCH, report):
+            x = as_input(torch.from_numpy(pixels).to(device))
+            features = net.features(x)
+            quantities = {"probs": net.head(features).softmax(dim=1)}
+            if sampler:
+                quantities["mean_probs"], quantities["expected_entropy"] = moments(sampler(x, features))
+            if "penultimate" in needs:
+                quantities["penultimate"] = features
+            batches.append({name: value.cpu() for name, value in quantities.items()})
+    return Predictions(images.ids, **join(batches))
+
+
+def _stream(images: ImageSet, size: int, report: Report) -> Iterator[ByteArray]:
+    """Batches of pixels; reports what was done with the one before."""
+    for start in range(0, max(len(images), 1), size):
+        report(Progress("scoring", start, len(images)))
+        yield images.take(images.ids[start : start + size])
+    report(Progress("scoring", len(images), len(images)))
+
+
+def join(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Quantities of batches -> quantities of all rows."""
+    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def moments(samples: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """T logits (n, C) -> mean probabilities (n, C) and mean entropy (n,) in nats.
+
+    Summed in float64: BALD is a small difference of large numbers.
+    """
+    total, entropies, count = torch.tensor(0.0), torch.tensor(0.0), 0
+    for logits in samples:
+        log_probs = logits.double().log_softmax(dim=1)
+        probs = log_probs.exp()
+        total = total.to(probs) + probs
+        entropies = entropies.to(probs) - torch.where(probs > 0, probs * log_probs, 0).sum(dim=1)
+        count += 1
+    return (total / count).float(), (entropies / count).float()
+
+
+def head_sampler(head: DropoutHead, samples: int, rng: np.random.Generator) -> Sampler:
+    """Features once, T stochastic heads. The masks are drawn here, once: every image meets the same T heads."""
+    masks = head.masks(samples, rng)  # (T, H)
+    return lambda _, features: head.samples(features, masks)

@@ -1,0 +1,116 @@
+"""The loop with the truth as the annotator: MemoryProject answers what is published, run_cell() is one seed's run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from learner.config import Choice, LoopSettings
+from learner.data import Exam, ImageSet, IntArray
+from learner.datasets import DATASETS, Dataset
+from learner.events import Event, RoundFinished
+from learner.loop import LoopState, News, Query, advance
+from learner.registry import lookup
+
+
+class MemoryProject:
+    """A project in memory. With `truth` it answers every query at once; without, `answer` is the person."""
+
+    def __init__(
+        self,
+        images: ImageSet,
+        num_classes: int,
+        *,
+        truth: IntArray | None = None,  # (N,) class index of images.ids
+        exam: Exam | None = None,
+        report: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.images, self.num_classes = images, num_classes
+        self.asked: list[Query] = []  # every query that was published, in order
+        self.tail = Query()
+        self._truth = None if truth is None else dict(zip(images.ids.tolist(), truth.tolist(), strict=True))
+        self._exam, self._report = exam, report
+        self._log: list[tuple[int, int | None]] = []  # the position + 1 is the cursor
+        self._state: LoopState | None = None
+
+    def answer(self, image: int, label: int | None) -> None:
+        """What a person says of an image: a class index, or None to skip it."""
+        self._log.append((image, label))
+
+    def news(self, cursor: int) -> News:
+        changed = {image for image, _ in self._log[cursor:]}
+        latest = {image: label for image, label in self._log if image in changed}
+        labels = {image: label for image, label in latest.items() if label is not None}
+        return News(len(self._log), labels, frozenset(latest.keys() - labels.keys()), len(changed))
+
+    def exam(self) -> Exam | None:
+        return self._exam
+
+    def load_state(self) -> LoopState | None:
+        return self._state
+
+    def save_state(self, state: LoopState) -> None:
+        self._state = state
+
+    def publish(self, query: Query, source: str, round: int) -> None:
+        if source != "query":
+            self.tail = query
+            return
+        if query not in self.asked:
+            self.asked.append(query)
+        if self._truth is not None:
+            answered = {image for image, _ in self._log}
+            for image in query.ids:
+                if image not in answered:
+                    self.answer(image, self._truth[image])
+
+    def report(self, event: Event) -> None:
+        self._report(event)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: everything that decides its rows."""
+
+    dataset: str
+    method: Choice
+    strategy: Choice
+    settings: LoopSettings
+
+    def describe(self) -> dict[str, Any]:
+        """The columns by which rows are grouped."""
+        return {
+            "dataset": self.dataset, "method": self.method.name, "strategy": self.strategy.name,
+            "cold_start": self.settings.cold_start, "seed": self.settings.seed,
+        }  # fmt: skip
+
+
+def run_cell(cell: Cell, report: Callable[[Event], None] = lambda event: None) -> list[dict[str, Any]]:
+    """Run the loop until the budget is spent; one row per round, plain JSON types.
+
+    Raises LearnerError when a round cannot be played, which in a simulation ends the run.
+    """
+    dataset: Dataset = lookup("data set", DATASETS, cell.dataset).load()(cell.settings.seed)
+    rows: list[dict[str, Any]] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RoundFinished):
+            rows.append(cell.describe() | _row(event))
+        report(event)
+
+    exam = Exam(dataset.test, dataset.test_classes, "test")
+    truth = dataset.train_classes
+    project = MemoryProject(dataset.train, len(dataset.classes), truth=truth, exam=exam, report=listen)
+    advance(project, cell.method, cell.strategy, cell.settings)
+    return rows
+
+
+def _row(event: RoundFinished) -> dict[str, Any]:
+    evaluation = event.evaluation
+    if evaluation is None:
+        raise ValueError("a simulated round has an exam")
+    return {
+        "round": event.round, "labels": event.labels, "accuracy": evaluation.accuracy,
+        "balanced_accuracy": evaluation.balanced_accuracy, "labels_per_class": list(event.labels_per_class),
+        "train_seconds": event.train_seconds, "predict_seconds": event.predict_seconds,
+        "select_seconds": event.select_seconds, "settings": event.settings,
+    }  # fmt: skip

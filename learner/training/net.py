@@ -1,0 +1,78 @@
+"""What methods that train a net return."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from learner import checkpoint
+from learner.data import ImageSet
+from learner.device import seeded
+from learner.errors import BadSetting, NoDropout
+from learner.models.head import Net
+from learner.predict import Predictions, Report, Sampler, head_sampler, predict_net
+
+
+def require_stochastic(bayesian: str, dropout: float, block_dropout: float) -> None:
+    """NoDropout where a net would predict the same T times: its BALD is zero, and ties would be random."""
+    if bayesian not in ("head", "net"):
+        raise BadSetting(f"setting 'bayesian' is {bayesian!r}; choose from head, net")
+    if bayesian == "head" and dropout == 0:
+        raise NoDropout("stochastic predictions need dropout before the head; set dropout above 0, for example 0.3")
+    if bayesian == "net" and block_dropout == 0:
+        raise NoDropout(
+            "bayesian = net needs dropout inside the blocks; set block_dropout above 0, or bayesian to head"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class NetClassifier:
+    """A trained net in evaluation mode."""
+
+    net: Net
+    image_size: tuple[int, int]  # (H, W) it was trained on
+    device: torch.device
+    bayesian: str = "head"  # or "net": what is stochastic
+    samples: int = 20  # T
+
+    def predict(
+        self, images: ImageSet, needs: frozenset[str], masks: np.random.Generator, report: Report
+    ) -> Predictions:
+        """Every image of the set. Raises NoDropout when "mc" is needed and nothing in the net is stochastic."""
+        if "mc" not in needs:
+            return predict_net(self.net, images, needs, None, report, self.device)
+        arguments = self.net.arguments
+        require_stochastic(self.bayesian, arguments["dropout"], arguments["block_dropout"])
+        if self.bayesian == "head":
+            sampler = head_sampler(self.net.head, self.samples, masks)
+            return predict_net(self.net, images, needs, sampler, report, self.device)
+        with seeded(masks, self.device):
+            return predict_net(self.net, images, needs, net_sampler(self.net, self.samples), report, self.device)
+
+    def save(self, folder: Path, classes: list[str]) -> None:
+        checkpoint.save_net(folder, self.net, classes, self.image_size)
+
+
+def net_sampler(net: Any, samples: int) -> Sampler:
+    """T full passes through a copy of the net whose every dropout is active; draws from torch's generator."""
+    patched = _patched(net)
+
+    def sample(x: Tensor, _: Tensor) -> Iterator[Tensor]:
+        for _ in range(samples):
+            yield patched(x)
+
+    return sample
+
+
+def _patched(net: nn.Module) -> nn.Module:
+    with warnings.catch_warnings():
+        # baal imports a module of structlog that announces its own end
+        warnings.filterwarnings("ignore", "`structlog.threadlocal`", DeprecationWarning)
+        from baal.bayesian.dropout import patch_module
+    patched: nn.Module = patch_module(net, inplace=False)
+    return patched

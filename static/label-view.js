@@ -1,0 +1,148 @@
+// Draws the label page. Knows elements and sentences, decides nothing. Names of classes only ever become text.
+
+import { find, make } from "./dom.js";
+import { badge, learnerLine, share, verdict, why } from "./words.js";
+
+const CRISP = 64; // px; smaller pictures are scaled up with hard edges
+const CALM = 300; // ms an answer may be on its way before the badge says so
+const FLASH = 160; // ms
+
+export class View {
+  root = find("[data-boot]");
+  #names;
+  #buttons;
+  #thumbnails = new Map(); // uuid -> element of the strip
+  #saying = 0;
+  #state = null;
+
+  constructor(classes) {
+    this.#names = new Map(classes.map((row) => [row.id, row.name]));
+    const buttons = this.root.querySelectorAll("button[data-class]");
+    this.#buttons = new Map(Array.from(buttons, (button) => [Number(button.dataset.class), button]));
+    this.order = classes.map((row) => row.id);
+  }
+
+  name = (id) => this.#names.get(id) ?? "a class that is gone";
+
+  /** `past` is the decision being looked at again, or null; `importing` as in the status. */
+  show({ item, picture, ready }, past, importing) {
+    const stage = find("#picture");
+    stage.replaceChildren(...(ready ? [picture] : []));
+    stage.hidden = false;
+    find("#empty").hidden = true;
+    picture.classList.toggle("crisp", Math.max(picture.naturalWidth, picture.naturalHeight) < CRISP);
+    this.#mark(item, past);
+    this.#suggest(item.suggestion, past);
+    find("#why").replaceChildren(...(past ? this.#again(past) : this.#reason(item, importing)));
+    for (const element of this.root.querySelectorAll("[data-needs-image]")) element.disabled = !ready;
+  }
+
+  /** Nothing to label: why, and what to do. */
+  empty(title, text) {
+    find("#picture").replaceChildren();
+    find("#picture").hidden = true;
+    find("#empty").hidden = false;
+    find("#empty-title").textContent = title;
+    find("#empty-text").textContent = text;
+    find("#why").textContent = "";
+    this.#mark(null, null);
+    this.#suggest(null, null);
+    for (const element of this.root.querySelectorAll("[data-needs-image]")) element.disabled = true;
+  }
+
+  flash(id) {
+    const button = this.#buttons.get(id);
+    button?.classList.add("chosen");
+    setTimeout(() => button?.classList.remove("chosen"), FLASH);
+  }
+
+  queue(length) {
+    this.root.dataset.queue = length;
+  }
+
+  /** `pick(decision)` is called when somebody clicks a thumbnail; `at` = uuid of the one on the screen. */
+  past(decisions, at, pick) {
+    const known = this.#thumbnails;
+    this.#thumbnails = new Map(decisions.map((each) => [each.uuid, known.get(each.uuid) ?? this.#thumbnail(each, pick)]));
+    for (const [uuid, element] of this.#thumbnails) element.firstChild.ariaCurrent = uuid === at ? "true" : null;
+    const strip = find("#past");
+    const elements = [...this.#thumbnails.values()];
+    const same = strip.children.length === elements.length && elements.every((each, i) => each === strip.children[i]);
+    if (!same) strip.replaceChildren(...elements); // moving an element would take the focus from it
+    find("#no-past").hidden = decisions.length > 0;
+  }
+
+  status(status) {
+    const { query, audit } = status;
+    this.root.dataset.round = query.round;
+    this.root.dataset.ranking = status.ranking;
+    find("#round").textContent = `round ${query.round}`;
+    Object.assign(find("#round-bar"), { max: Math.max(query.size, 1), value: Math.min(query.answered, query.size) });
+    find("#round-count").textContent = `${query.answered}/${query.size}`;
+    find("#audit").textContent = audit.labeled < 30 ? `audit ${audit.labeled} of 30` : `audit ${audit.labeled}`;
+    find("#audit").hidden = audit.size === 0;
+    find("#learner").textContent = learnerLine(status);
+    find("#learner").classList.toggle("trouble", Boolean(status.learner.error));
+  }
+
+  outbox(state) {
+    Object.assign(this.root.dataset, { outbox: state.phase, kept: state.kept, aside: state.aside });
+    this.#state = state;
+    if (state.phase !== "saving") this.#badge();
+    else this.#saying ||= setTimeout(() => this.#badge(), CALM); // an answer that is through in a moment is no news
+  }
+
+  #badge() {
+    clearTimeout(this.#saying);
+    this.#saying = 0;
+    const { short, long } = badge(this.#state);
+    const element = find("#outbox");
+    element.dataset.phase = this.#state.aside ? "aside" : this.#state.phase;
+    find("#outbox-short").textContent = short;
+    find("#outbox-long").textContent = long;
+  }
+
+  #mark(item, past) {
+    const suggestion = item?.suggestion;
+    Object.assign(this.root.dataset, {
+      image: item?.image ?? "",
+      source: item?.source ?? "",
+      suggested: suggestion?.class ?? "",
+      model: suggestion?.model ?? "",
+      viewing: past ? "past" : "present",
+    });
+  }
+
+  #suggest(suggestion, past) {
+    this.order.forEach((id, position) => {
+      const button = this.#buttons.get(id);
+      const probability = suggestion?.probs[position];
+      button.classList.toggle("suggested", suggestion?.class === id);
+      button.ariaPressed = past ? String(past.kind === "label" && past.class === id) : null;
+      find(".share", button).textContent = probability >= 0.01 ? share(probability) : "";
+      find(".hint", button).textContent = suggestion?.class === id ? "suggested" : "";
+      button.style.setProperty("--share", probability ?? 0);
+    });
+    find("#accept").hidden = !suggestion;
+  }
+
+  #reason(item, importing) {
+    return [make("span", { className: "quiet", textContent: "Why this image: " }), why(item, this.name, importing)];
+  }
+
+  #again(past) {
+    const said = make("strong", { textContent: verdict(past, this.name) });
+    return ["You answered ", said, ". Another answer corrects it; Esc goes back."];
+  }
+
+  #thumbnail(decision, pick) {
+    const text = verdict(decision, this.name);
+    const picture = make("img", { src: `${decision.url}?size=96`, alt: "", width: 56, height: 56, decoding: "async" });
+    picture.onload = () => picture.classList.toggle("crisp", picture.naturalWidth < CRISP);
+    const caption = make("span", { className: `verdict ${decision.kind}`, textContent: text });
+    const button = make("button", { type: "button", title: `${text}: click to correct it` }, picture, caption);
+    button.dataset.uuid = decision.uuid;
+    button.onclick = () => pick(decision);
+    return make("li", {}, button);
+  }
+}

@@ -1,0 +1,70 @@
+// The sentences of the label page. Pure: rows in, text out.
+
+const KINDS = { skip: "skipped", unsure: "unsure", flag: "flagged" };
+const SOURCES = {
+  audit: "picked at random to measure accuracy honestly, so the model stays silent",
+  second_look: "asked a second time, because people or the model see it differently",
+  history: "answered before",
+};
+const HESITATES = 0.2; // second over first probability from which two classes are worth naming
+
+export const share = (value) => value.toFixed(2);
+export const percent = (value) => `${(100 * value).toFixed(1)} %`;
+
+/** Why this image is asked. `name(id)` gives a class's name. */
+export function why({ source, round, strategy, suggestion }, name, importing) {
+  if (SOURCES[source]) return SOURCES[source];
+  if (suggestion) return hesitation(suggestion, name);
+  if (importing || strategy === "random") return "picked at random from the images that are here";
+  if (strategy === "typiclust" || round === 0) return "typical of many images like it";
+  return "next in the queue; the model has not looked at it yet";
+}
+
+function hesitation({ class: first, confidence, second, second_confidence: next }, name) {
+  const close = second !== null && next >= HESITATES * confidence;
+  if (close) return `the model hesitates between ${name(first)} (${share(confidence)}) and ${name(second)} (${share(next)})`;
+  return `the model expects ${name(first)} (${share(confidence)}) and would like to know`;
+}
+
+/** What was decided: "three", "skipped". */
+export function verdict({ kind, class: id }, name) {
+  return kind === "label" ? name(id) : KINDS[kind];
+}
+
+/** What the learner does, and what the next round waits for. */
+export function learnerLine({ learner, query, importing }) {
+  const parts = [doing(learner), importing && `importing ${part(importing)}`, next(learner, query)];
+  return parts.filter(Boolean).join(" · ");
+}
+
+function doing({ alive, paused, activity, done, total }) {
+  if (paused) return "learning is paused";
+  if (!alive) return "the learning process is not running";
+  if (activity === "ready") return "the model is up to date";
+  return total > 0 ? `${activity} ${Math.floor((100 * done) / total)} %` : activity;
+}
+
+function next({ paused, error }, { answered, size }) {
+  if (error) return error;
+  if (paused || size === 0) return "";
+  const missing = size - answered;
+  if (missing <= 0) return "the next round is due";
+  return `next round after ${missing} more ${missing === 1 ? "answer" : "answers"}`;
+}
+
+export function part({ done, total }) {
+  return total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : "";
+}
+
+/** The outbox badge: short, and the whole story. */
+export function badge({ phase, kept, aside, fleeting, reason }) {
+  const short = { saved: "saved", saving: `saving (${kept})`, offline: `offline (${kept} kept)`, refused: `waiting (${kept} kept)` };
+  const long = {
+    saved: "Every answer is on the server.",
+    saving: "Answers are on their way to the server.",
+    offline: "The server does not answer. Your answers are kept on this device and are sent by themselves.",
+    refused: `The server does not take answers now: ${reason}. They are kept on this device and sent again.`,
+  };
+  const lost = fleeting ? " This browser does not let the page store them: keep it open." : "";
+  return { short: aside ? `${short[phase]} · ${aside} set aside` : short[phase], long: long[phase] + lost };
+}

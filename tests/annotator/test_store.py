@@ -1,0 +1,261 @@
+"""Labels, leases and the view of what stands, asked of a real SQLite file."""
+
+import sqlite3
+import threading
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from annotator.errors import AnnotatorError, Contradiction, NotFound
+from annotator.store import db as store
+from annotator.store import labels, overview, project, queue
+from annotator.store.labels import Answer
+
+NOW = 1_000_000.0
+numbers = count()
+
+
+def person(db: Database, name: str = "ann") -> int:
+    with store.write(db):
+        return project.person_id(db, name)
+
+
+def say(db: Database, image: int, kind: str = "label", class_id: int | None = 1, by: str = "ann", **more) -> Answer:
+    """One answer, stored."""
+    class_id = class_id if kind == "label" else None
+    answer = Answer(f"u{next(numbers)}", image, kind, person(db, by), class_id, **more)
+    with store.write(db):
+        labels.add(db, answer, "tab", NOW)
+    return answer
+
+
+def undo(db: Database, answer: Answer) -> None:
+    with store.write(db):
+        back = Answer(f"u{next(numbers)}", answer.image_id, "undo", answer.person_id, undoes=answer.uuid)
+        labels.add(db, back, "tab", NOW)
+
+
+def claim(db: Database, tab: str, count: int = 1, now: float = NOW) -> list[int]:
+    with store.write(db):
+        slots = queue.claim(db, tab, project.person_id(db, "ann"), count, now)
+    return [slot["image_id"] for slot in slots]
+
+
+def current(db: Database) -> dict[int, tuple[str, int | None]]:
+    return {row["image_id"]: (row["status"], row["class_id"]) for row in db.query("SELECT * FROM current")}
+
+
+def test_an_answer_sent_twice_is_stored_once(db):
+    answer = say(db, 1)
+    with store.write(db):
+        assert labels.add(db, answer, "tab", NOW) is False
+    assert db["labels"].count == 1
+
+
+def test_a_uuid_with_another_answer_is_refused_and_the_first_stays(db):
+    answer = say(db, 1, class_id=1)
+    with pytest.raises(Contradiction), store.write(db):
+        labels.add(db, Answer(answer.uuid, 1, "label", answer.person_id, 2), "tab", NOW)
+    assert current(db) == {1: ("label", 1)}
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM labels", "UPDATE labels SET class_id = 2"])
+def test_the_table_of_labels_is_append_only(db, statement):
+    say(db, 1)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        db.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("image", "class_id", "named"), [(999, 1, "image 999"), (1, 99, "class 99")]
+)
+def test_an_answer_about_something_unknown_is_refused_by_name(db, image, class_id, named):
+    with pytest.raises(NotFound, match=named):
+        say(db, image, class_id=class_id)
+
+
+def test_nobody_undoes_the_answer_of_another(db):
+    answer, bob = say(db, 1, by="ann"), person(db, "bob")
+    with pytest.raises(NotFound), store.write(db):
+        labels.add(db, Answer("x", 1, "undo", bob, undoes=answer.uuid), "tab", NOW)
+
+
+def test_a_correction_replaces_and_its_undo_restores(db):
+    say(db, 1, class_id=1)
+    correction = say(db, 1, class_id=2)
+    assert current(db)[1] == ("label", 2)
+    undo(db, correction)
+    assert current(db)[1] == ("label", 1)
+
+
+def test_an_undone_answer_leaves_nothing(db):
+    undo(db, say(db, 1))
+    assert current(db) == {}
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["1"], ("label", 1)),
+        (["1", "1", "2"], ("label", 1)),
+        (["1", "2"], ("conflict", None)),
+        (["1", "unsure"], ("conflict", None)),
+        (["1", "1", "unsure"], ("label", 1)),
+        (["1", "skip"], ("label", 1)),
+        (["skip"], ("skip", None)),
+        (["unsure", "skip"], ("unsure", None)),
+        (["1", "1", "flag"], ("flag", 1)),
+    ],
+)
+def test_what_people_say_together(db, answers, expected):
+    for number, said in enumerate(answers):
+        if said.isdigit():
+            say(db, 7, class_id=int(said), by=f"p{number}")
+        else:
+            say(db, 7, kind=said, by=f"p{number}")
+    status, class_id = current(db)[7]
+    assert (status, class_id if status == "label" else expected[1]) == expected
+
+
+def test_an_answered_image_leaves_the_queue(db):
+    (image,) = claim(db, "a")
+    say(db, image)
+    assert queue.slot_of(db, image) is None
+
+
+def test_two_tabs_never_get_the_same_image(instance: Path, db):
+    got: list[int] = []
+
+    def work(tab: str) -> None:
+        mine = store.connect(instance / store.FILE)
+        for _ in range(5):
+            got.extend(claim(mine, tab))
+        mine.close()
+
+    threads = [threading.Thread(target=work, args=(f"tab{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 40
+    assert len(set(got)) == 40
+
+
+def test_an_expired_lease_is_handed_out_again_and_a_renewed_one_is_not(db):
+    assert len(claim(db, "a", 20)) == len(claim(db, "b", 20)) == 20
+    later = NOW + queue.LEASE_SECONDS + 1
+    with store.write(db):
+        queue.renew(db, "b", later)
+    assert len(claim(db, "c", 40, later)) == 20
+
+
+def test_a_released_image_is_asked_again_at_once(db):
+    held = claim(db, "a", 20) + claim(db, "a", 20)
+    with store.write(db):
+        queue.release(db, "a", held[:3])
+    assert sorted(claim(db, "b", 20)) == sorted(held[:3])
+
+
+def test_an_answer_after_the_lease_moved_on_is_kept_and_marked_late(db):
+    (image,) = claim(db, "slow")
+    with store.write(db):
+        db.execute("UPDATE queue SET tab = 'other'")
+    say(db, image)
+    assert list(db.query("SELECT image_id, late FROM labels")) == [{"image_id": image, "late": 1}]
+
+
+def test_an_undone_image_comes_first_with_its_origin(db):
+    with store.write(db):
+        pick = {"image_id": 9, "round": 3, "strategy": "margin", "score": 0.5, "probability": None}
+        queue.publish(db, [pick], "query", NOW)
+    claim(db, "tab")
+    undo(db, say(db, 9))
+    slot = queue.slot_of(db, 9)
+    assert (slot["tab"], slot["rank"], slot["round"], slot["strategy"]) == ("tab", -1, 3, "margin")
+
+
+def test_the_query_is_asked_before_the_tail_and_the_tail_before_chance(db):
+    def picks(*images):
+        return [{"image_id": i, "round": 1, "strategy": "margin", "score": 1.0, "probability": None} for i in images]
+
+    with store.write(db):
+        queue.publish(db, picks(31, 32), "tail", NOW)
+        queue.publish(db, picks(21, 22), "query", NOW)
+    assert claim(db, "a", 5)[:4] == [21, 22, 31, 32]
+
+
+def test_publishing_again_changes_nothing_that_was_answered_or_is_on_a_screen(db):
+    picks = [{"image_id": i, "round": 1, "strategy": "m", "score": 1.0, "probability": None} for i in (1, 2, 3)]
+    with store.write(db):
+        queue.publish(db, picks, "query", NOW)
+    assert claim(db, "a") == [1]
+    say(db, 2)
+    with store.write(db):
+        queue.publish(db, picks, "query", NOW)
+    rows = db.query("SELECT image_id, tab FROM queue ORDER BY image_id")
+    assert [(row["image_id"], row["tab"]) for row in rows] == [(1, "a"), (3, None)]
+
+
+def test_every_tenth_slot_asks_the_audit(make_instance):
+    db = store.connect(make_instance("audited", audit_share=0.4) / store.FILE)
+    audit = {row["id"] for row in db.query("SELECT id FROM images WHERE audit")}
+    asked = claim(db, "a", 20)
+    assert [position for position, image in enumerate(asked, 1) if image in audit] == [10, 20]
+
+
+def test_a_label_says_why_the_image_was_asked(db):
+    pick = {"image_id": 5, "round": 2, "strategy": "random", "score": None, "probability": 0.25}
+    with store.write(db):
+        queue.publish(db, [pick], "query", NOW)
+    claim(db, "tab")
+    say(db, 5, suggested_id=2, suggestion_shown=True, model=1, seconds=1.5)
+    (row,) = db["labels"].rows
+    assert {**row, "uuid": "", "created": ""} == {
+        "id": 1, "uuid": "", "image_id": 5, "kind": "label", "class_id": 1, "undoes": None, "person_id": 1,
+        "round": 2, "source": "query", "strategy": "random", "score": None, "probability": 0.25, "model": 1,
+        "suggested_id": 2, "suggestion_shown": 1, "via": "typed", "seconds": 1.5, "late": 0, "created": "",
+    }  # fmt: skip
+
+
+def test_changes_since_a_cursor_are_those_of_the_images_that_train(db):
+    first = say(db, 1, class_id=1)
+    cursor = labels.cursor(db)
+    say(db, 2, kind="skip")
+    undo(db, first)
+    changed = {row["image_id"]: row["status"] for row in labels.changed_since(db, cursor)}
+    assert changed == {1: None, 2: "skip"}
+
+
+def test_a_failing_write_changes_nothing(db):
+    with pytest.raises(RuntimeError), store.write(db):
+        project.count_up(db, "x")
+        raise RuntimeError
+    assert project.counter(db, "x") == 0
+
+
+def test_a_commit_is_on_disk_before_it_returns(db):
+    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+
+
+def test_a_file_of_a_newer_version_is_refused(instance, db):
+    db["_sqlite_migrations"].insert({"migration_set": "annotator", "name": "m999_future", "applied_at": "x"})
+    with pytest.raises(AnnotatorError, match="newer version.*m999_future.*upgrade"):
+        store.prepare(instance / store.FILE)
+
+
+def test_class_keys_follow_names_of_one_key_and_avoid_commands(db):
+    with store.write(db):
+        project.add_classes(db, ["3", "x", "a", "fish"])
+    keys = {row["name"]: row["key"] for row in project.classes(db)}
+    assert keys == {"cat": "1", "dog": "2", "3": "3", "x": "x", "a": "4", "fish": "5"}
+    assert not set(project.CLASS_KEYS) & set(project.COMMAND_LETTERS)
+
+
+def test_counts_say_what_is_answered(db):
+    say(db, 1)
+    say(db, 2, kind="skip")
+    found = overview.counts(db)
+    assert (found["usable"], found["answered"], found["labeled"]) == (40, 2, 1)
