@@ -10,7 +10,7 @@ import click
 
 from annotator import __version__
 from annotator.errors import AnnotatorError
-from annotator.export import FORMATS
+from annotator.export import FORMATS, Report
 from learner.acquisition import STRATEGIES
 from learner.config import resolve
 from learner.datasets import DATASETS
@@ -145,21 +145,23 @@ def status(instance: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: by format]")
+@click.option("--set", "values", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the format.")
 @INSTANCE
-def export(format: str, out: Path | None, instance: Path) -> None:
+def export(format: str, out: Path | None, values: dict[str, str], instance: Path) -> None:
     """Take the labeled subset, or the model, away."""
     from annotator.store import db as store
 
     row = lookup("format", FORMATS, format)
+    target = out or Path(row.out)
     db = store.connect(instance / store.FILE)
-    target = out or Path(DEFAULT_OUT[format])
-    report = row.load()(instance, db, target)
-    click.echo(f"{target}: {report.written} written")
+    _say(target, row.load()(instance, db, target, resolve(row.settings, values)))
+
+
+def _say(out: Path, report: Report) -> None:
+    """What was written, and on stderr what was left out and why."""
+    click.echo(f"{out}: {report.written} written")
     for name, reason in report.skipped:
         click.echo(f"left out {name}: {reason}", err=True)
-
-
-DEFAULT_OUT = {"csv": "labels.csv", "imagefolder": "labeled", "model": "model"}
 
 
 @main.command()
@@ -171,13 +173,7 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
     """Classify the images of FOLDER, or of the project's whole pool, with confidence, into a CSV file."""
     from annotator.predicting import predict_folder, predict_pool
 
-    if folder:
-        report = predict_folder(folder, out, model or instance)
-    else:
-        report = predict_pool(instance, out)
-    click.echo(f"{out}: {report.written} images")
-    for name, reason in report.skipped:
-        click.echo(f"left out {name}: {reason}", err=True)
+    _say(out, predict_folder(folder, out, model or instance) if folder else predict_pool(instance, out))
 
 
 @main.command()

@@ -34,8 +34,12 @@ class Job:
 
     def start(self) -> None:
         command = [sys.executable, "-m", self.module, str(self.instance)]
-        # its own session: Ctrl+C in the terminal reaches only the server, which then ends it properly
-        self.process = subprocess.Popen(command, env={**os.environ, **_MALLOC}, start_new_session=True)
+        with (self.instance / f"{self.name}.log").open("ab") as log:
+            # its own session: Ctrl+C in the terminal reaches only the server, which then ends it properly
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **_MALLOC}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
         self.started = time.monotonic()
 
     def look(self) -> str | None:
@@ -114,7 +118,7 @@ class Supervisor:
         """The reason on the page. What a crashed process said itself is worth more than its exit code."""
         last = rounds.process(db, job.name)
         said = f": {last['error']}" if last["activity"] == "crashed" else ""
-        error = f"the {job.name} process {reason}{said}"
+        error = f"the {job.name} process {reason}{said} (more in {job.name}.log in the instance folder)"
         with store.write(db):
             rounds.drop_lease(db, job.name)
             rounds.tell(db, job.name, activity="restarting", restarts=last["restarts"] + 1, error=error)

@@ -17,6 +17,7 @@ from annotator.originals import Unreadable, open_original, printable
 from annotator.store import db as store
 from annotator.store import files, rounds
 from annotator.store import project as project_store
+from learner.config import NoSettings
 
 BATCH = 256
 COLUMNS = ("path", "class", "confidence")
@@ -30,7 +31,7 @@ def latest_model(instance: Path, db: Database) -> Path:
     return instance / row["folder"]
 
 
-def export_model(instance: Path, db: Database, out: Path) -> Report:
+def export_model(instance: Path, db: Database, out: Path, settings: NoSettings) -> Report:
     """Copy model.safetensors and model.json into a new folder."""
     if out.exists() and any(out.iterdir()):
         raise AnnotatorError(f"{out} is not empty; name another folder with --out")

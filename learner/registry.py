@@ -1,13 +1,15 @@
 """What a registry is: a plain dict of name -> Row. Importing one imports neither torch nor scikit-learn."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from learner.errors import UnknownName
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """One entry: what it is, the dataclass of its settings, and where the function is."""
 
     summary: str
@@ -23,7 +25,10 @@ class Row(NamedTuple):
         return function
 
 
-def lookup(kind: str, registry: Mapping[str, Row], name: str) -> Row:
+R = TypeVar("R", bound=Row)
+
+
+def lookup(kind: str, registry: Mapping[str, R], name: str) -> R:
     """The row called `name`; UnknownName lists the names there are."""
     try:
         return registry[name]

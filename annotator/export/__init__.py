@@ -21,9 +21,24 @@ class ImageFolderSettings:
     links: bool = setting(False, "hard links to the originals instead of copies, where the file system can")
 
 
-FORMATS: dict[str, Row] = {
-    "csv": Row("one row per labeled file, with everything known about its label", NoSettings,
-               "annotator.export.csv:export"),
-    "imagefolder": Row("copies of the labeled images, one folder per class", ImageFolderSettings,
-                       "annotator.export.imagefolder:export"),
+@dataclass(frozen=True)
+class Format(Row):
+    """A row that also says where it writes when nobody says otherwise."""
+
+    out: str = ""
+
+
+FORMATS: dict[str, Format] = {
+    "csv": Format(
+        "one row per labeled file, with everything known about its label",
+        NoSettings, "annotator.export.csv:export", out="labels.csv",
+    ),
+    "imagefolder": Format(
+        "copies of the labeled images, one folder per class",
+        ImageFolderSettings, "annotator.export.imagefolder:export", out="labeled",
+    ),
+    "model": Format(
+        "the classifier: model.safetensors and model.json",
+        NoSettings, "annotator.predicting:export_model", out="model",
+    ),
 }  # fmt: skip

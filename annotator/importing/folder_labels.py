@@ -64,7 +64,7 @@ class FolderLabels:
 
     def notes(self) -> list[str]:
         """What got no label, one line each."""
-        no_class = (f"{folder}: no class, {n} without a label" for folder, n in self.unlabeled.items())
+        no_class = (f"{folder}: {n} without a label, no such class" for folder, n in self.unlabeled.items())
         several = (f"{name}: in folders of several classes, no label" for name in self.torn)
         return [*sorted(no_class), *several]
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,12 @@ def _store_failed(error: Exception) -> ResponseReturnValue:
 
 
 def _answer(status: int, text: str) -> ResponseReturnValue:
+    """An error in the shape that the asker understands; strangers do not learn the project's name."""
     if request.path.startswith("/api/"):
         return jsonify(ok=False, error=text), status
-    return render_template("error.html", status=status, error=text), status
+    if status in (401, 403):
+        return text + "\n", status, {"Content-Type": "text/plain; charset=utf-8"}
+    return render_template("error.html", title=HTTPStatus(status).phrase, message=text), status
 
 
 def now() -> float:

@@ -1,0 +1,269 @@
+"""The loop, on a project in memory and on one in a store: the same contract, the same rounds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annotator.project import StoreProject
+from annotator.store import db as store
+from annotator.store import labels
+from annotator.store import project as project_store
+from learner.acquisition import STRATEGIES
+from learner.config import BasicSettings, Choice, LoopSettings, PropagateSettings
+from learner.data import Exam, ImageSet
+from learner.errors import Cancelled
+from learner.events import Predicted, RoundFinished, RoundStarted
+from learner.loop import LoopState, Project, Query, advance
+from learner.simulate import MemoryProject
+
+PROPAGATE = Choice("propagate", PropagateSettings(mc_samples=5))
+MARGIN = Choice("margin")
+SETTINGS = LoopSettings(query_size=4, budget=16, tail_size=3, full_query_only=True, seed=3)
+
+
+def some_images(number: int = 60) -> tuple[ImageSet, np.ndarray]:
+    """Three classes of noisy brightness."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(number) % 3
+    pixels = rng.integers(0, 40, (number, 8, 8, 3)) + 90 * classes[:, None, None, None]
+    return ImageSet.of(pixels.astype(np.uint8), flip=False), classes
+
+
+def memory(truth: bool = False, **more) -> MemoryProject:
+    images, classes = some_images()
+    return MemoryProject(images, 3, truth=classes if truth else None, **more)
+
+
+class Person:
+    """Answers the open query of a project, one image at a time."""
+
+    def __init__(self, project: MemoryProject, classes: np.ndarray) -> None:
+        self.project, self.classes = project, classes
+
+    def answer_one(self) -> bool:
+        """False when everything that was asked is answered."""
+        state = self.project.load_state()
+        open_ids = [i for i in state.query.ids if i not in self.project.news(state.cursor).answered]
+        if not open_ids:
+            return False
+        self.project.answer(open_ids[0], int(self.classes[open_ids[0]]))
+        return True
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_killed_and_resumed_after_every_answer_ends_in_the_same_state(name):
+    strategy = Choice(name, STRATEGIES[name].settings())
+    images, classes = some_images()
+    whole = MemoryProject(images, 3, truth=classes)
+    advance(whole, PROPAGATE, strategy, SETTINGS)
+    pieces = MemoryProject(images, 3)
+    advance(pieces, PROPAGATE, strategy, SETTINGS)
+    person = Person(pieces, classes)
+    while person.answer_one():
+        pieces.images.memo.clear()  # a new process knows nothing
+        advance(pieces, PROPAGATE, strategy, SETTINGS)
+    assert pieces.load_state() == whole.load_state()
+    assert len(whole.news(0).labels) == 16
+
+
+@pytest.mark.parametrize("killed_in", [RoundStarted, Predicted, RoundFinished])
+def test_a_round_killed_in_the_middle_is_played_again_the_same(killed_in):
+    armed = [True]
+
+    def report(event):
+        if isinstance(event, killed_in) and armed.pop() if armed else False:
+            raise Cancelled
+
+    images, classes = some_images()
+    killed = MemoryProject(images, 3, truth=classes, report=report)
+    with pytest.raises(Cancelled):
+        advance(killed, PROPAGATE, MARGIN, SETTINGS)
+    advance(killed, PROPAGATE, MARGIN, SETTINGS)
+    whole = memory(truth=True)
+    advance(whole, PROPAGATE, MARGIN, SETTINGS)
+    assert killed.load_state() == whole.load_state()
+
+
+def test_the_seed_decides_everything():
+    def asked(seed: int) -> list[Query]:
+        project = memory(truth=True)
+        advance(project, PROPAGATE, MARGIN, replace(SETTINGS, seed=seed))
+        return project.asked
+
+    assert asked(1) == asked(1) != asked(2)
+
+
+def test_no_image_is_asked_twice_and_the_budget_is_kept():
+    project = memory(truth=True)
+    advance(project, PROPAGATE, MARGIN, replace(SETTINGS, budget=14))
+    ids = [image for query in project.asked for image in query.ids]
+    assert len(ids) == len(set(ids)) == 14
+
+
+def test_budgets_give_the_labels_of_each_round():
+    found = []
+
+    def report(event):
+        if isinstance(event, RoundFinished):
+            found.append(event.labels)
+
+    images, classes = some_images()
+    exam = Exam(images, classes, "test")
+    project = MemoryProject(images, 3, truth=classes, exam=exam, report=report)
+    advance(project, PROPAGATE, MARGIN, replace(SETTINGS, budgets=(5, 8, 20), budget=0))
+    assert found == [5, 8, 20]
+
+
+def test_a_simulation_shares_its_start_between_strategies():
+    def start(name: str) -> Query:
+        project = memory(truth=True)
+        advance(project, PROPAGATE, Choice(name), replace(SETTINGS, cold_start="random"))
+        return project.asked[0]
+
+    assert start("margin").ids == start("entropy").ids == start("random").ids
+    assert start("margin").strategy == "random"
+
+
+def test_a_strategy_that_needs_no_model_begins_with_itself():
+    project = memory()
+    row = STRATEGIES["typiclust"]
+    state = advance(project, PROPAGATE, Choice("typiclust", row.settings()), replace(SETTINGS, cold_start="random"))
+    assert state.query.strategy == "typiclust"
+
+
+def test_answers_from_elsewhere_start_a_round_too():
+    images, classes = some_images()
+    project = MemoryProject(images, 3)
+    eager = replace(SETTINGS, full_query_only=False)
+    state = advance(project, PROPAGATE, MARGIN, eager)
+    others = [i for i in range(60) if i not in state.query.ids][:4]
+    for image in others[:3]:
+        project.answer(image, int(classes[image]))
+    assert advance(project, PROPAGATE, MARGIN, eager).round == 0
+    project.answer(others[3], int(classes[others[3]]))
+    assert advance(project, PROPAGATE, MARGIN, eager).round == 1
+
+
+def test_a_query_of_nothing_but_skips_is_followed_by_another_without_them():
+    project = memory()
+    first = advance(project, PROPAGATE, MARGIN, SETTINGS).query.ids
+    for image in first:
+        project.answer(image, None)
+    second = advance(project, PROPAGATE, MARGIN, SETTINGS).query.ids
+    assert len(second) == 4
+    assert not set(first) & set(second)
+
+
+def test_the_tail_follows_the_query():
+    images, classes = some_images()
+    project = MemoryProject(images, 3, truth=classes)
+    state = advance(project, PROPAGATE, MARGIN, replace(SETTINGS, budget=12))
+    asked = {image for query in project.asked[:-1] for image in query.ids}
+    assert len(project.tail.ids) == 3
+    assert not set(project.tail.ids) & asked
+    assert state.query.ids == ()
+
+
+def test_labels_at_hand_make_the_first_round_due_at_once():
+    images, classes = some_images()
+    project = MemoryProject(images, 3)
+    for image in range(6):
+        project.answer(image, int(classes[image]))
+    state = advance(project, PROPAGATE, MARGIN, SETTINGS)
+    assert (state.round, state.cursor) == (1, 6)
+
+
+def test_a_network_plays_the_same_rounds_when_killed_and_resumed():
+    basic = Choice("basic", BasicSettings(depth=10, width=1, steps=8, batch_size=8, mc_samples=3))
+    images, classes = some_images()
+    settings = replace(SETTINGS, budget=8)
+    whole = MemoryProject(images, 3, truth=classes)
+    advance(whole, basic, Choice("bald"), settings)
+    pieces = MemoryProject(images, 3)
+    advance(pieces, basic, Choice("bald"), settings)
+    person = Person(pieces, classes)
+    while person.answer_one():
+        advance(pieces, basic, Choice("bald"), settings)
+    assert pieces.load_state() == whole.load_state()
+
+
+def store_project(make_instance) -> StoreProject:
+    return StoreProject(make_instance())
+
+
+@pytest.fixture(params=["memory", "store"])
+def project(request, make_instance) -> Project:
+    """One of each kind, with no answers yet."""
+    if request.param == "store":
+        return StoreProject(make_instance())
+    images, _ = some_images(40)
+    return MemoryProject(images, 2)
+
+
+def say(project: Project, image: int, label: int | None) -> None:
+    """A person answers, whatever the project is."""
+    if isinstance(project, MemoryProject):
+        project.answer(image, label)
+        return
+    with store.write(project.db):
+        person = project_store.person_id(project.db, "ann")
+        class_id = None if label is None else project_store.classes(project.db)[label]["id"]
+        kind = "skip" if label is None else "label"
+        number = labels.cursor(project.db)
+        labels.add(project.db, labels.Answer(f"u{number}", image, kind, person, class_id), "tab", 0.0)
+
+
+def test_contract_news_is_what_changed_since_the_cursor(project):
+    first, second, third = project.images.ids[:3].tolist()
+    say(project, first, 0)
+    cursor = project.news(0).cursor
+    say(project, second, 1)
+    say(project, third, None)
+    news = project.news(cursor)
+    assert (news.labels, news.withheld, news.changed) == ({second: 1}, frozenset({third}), 2)
+    assert project.news(0).labels == {first: 0, second: 1}
+    assert project.news(news.cursor).changed == 0
+
+
+def test_contract_a_correction_is_news_and_the_latest_counts(project):
+    image = int(project.images.ids[0])
+    say(project, image, 0)
+    cursor = project.news(0).cursor
+    say(project, image, 1)
+    assert project.news(cursor).labels == {image: 1}
+    assert project.news(0).changed == 1
+
+
+def test_contract_a_state_comes_back_as_it_was_saved(project):
+    assert project.load_state() is None
+    state = LoopState(7, 3, 12, Query((4, 2), "margin", (0.5, 0.25), None))
+    project.save_state(state)
+    assert project.load_state() == state
+
+
+def test_contract_images_keep_their_ids_and_pixels(project):
+    ids = project.images.ids
+    assert (np.diff(ids) > 0).all()
+    assert project.images.take(ids[[3, 1]]).shape == (2, 8, 8, 3)
+    assert project.images is project.images
+
+
+def test_contract_a_person_is_led_through_a_whole_round(project):
+    settings = replace(SETTINGS, query_size=6, budget=0)
+    truth = {i: int(project.images.take(np.array([i]))[0].mean() > 110) for i in project.images.ids.tolist()}
+    state = advance(project, PROPAGATE, MARGIN, settings)
+    for image in state.query.ids:
+        say(project, image, truth[image])
+    state = advance(project, PROPAGATE, MARGIN, settings)
+    assert (state.round, state.cursor, len(state.query.ids)) == (1, 6, 6)
+
+
+def test_a_store_keeps_the_model_and_predictions_of_the_round(make_instance):
+    project = StoreProject(make_instance())
+    test_contract_a_person_is_led_through_a_whole_round(project)
+    folder: Path = project.instance / "rounds" / "1"
+    assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.safetensors", "predictions.db"]
+    (row,) = project.db.query("SELECT number, labels, strategy, folder FROM rounds")
+    assert row == {"number": 1, "labels": 6, "strategy": "margin", "folder": "rounds/1"}
