@@ -71,8 +71,8 @@ def _inside(folder: Path, path: bytes) -> bytes:
 
 
 def is_inside(path: bytes, root: bytes) -> bool:
-    """Is a real path below a real folder? Compared by components: /photos-old is not in /photos."""
-    return Path(os.fsdecode(root)) in Path(os.fsdecode(path)).parents
+    """Is a real path a real folder or below it? Compared by components: /photos-old is not in /photos."""
+    return Path(os.fsdecode(path)).is_relative_to(os.fsdecode(root))
 
 
 def digest(file: BinaryIO) -> str:

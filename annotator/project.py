@@ -93,12 +93,20 @@ class StoreProject:
             rounds.save_state(self.db, asdict(state))
 
     def publish(self, query: Query, source: str, round: int) -> None:
+        if source == "query" and self._is_published(round):
+            return
         empty = (None,) * len(query.ids)
         rows = zip(query.ids, query.scores or empty, query.probabilities or empty, strict=True)
         keys = ("image_id", "score", "probability")
         picks = [dict(zip(keys, row, strict=True), round=round, strategy=query.strategy) for row in rows]
         with store.write(self.db):
             queue.publish(self.db, picks, source, self._now())
+            if source == "query":
+                project_store.set_counter(self.db, "queries", round + 1)
+
+    def _is_published(self, round: int) -> bool:
+        """A round has one query: asking again after a restart must not disturb what people have on their screens."""
+        return project_store.counter(self.db, "queries") > round
 
     def report(self, event: Event) -> None:
         self._check()

@@ -123,7 +123,7 @@ export class View {
       find(".hint", button).textContent = suggestion?.class === id ? "suggested" : "";
       button.style.setProperty("--share", probability ?? 0);
     });
-    find("#accept").hidden = !suggestion;
+    find("#accept").disabled = !suggestion;
   }
 
   #reason(item, importing) {
@@ -139,9 +139,9 @@ export class View {
     const text = verdict(decision, this.name);
     const picture = make("img", { src: `${decision.url}?size=96`, alt: "", width: 56, height: 56, decoding: "async" });
     picture.onload = () => picture.classList.toggle("crisp", picture.naturalWidth < CRISP);
-    const caption = make("span", { className: `verdict ${decision.kind}`, textContent: text });
+    const caption = make("span", { className: "verdict", textContent: text });
     const button = make("button", { type: "button", title: `${text}: click to correct it` }, picture, caption);
-    button.dataset.uuid = decision.uuid;
+    Object.assign(button.dataset, { uuid: decision.uuid, kind: decision.kind });
     button.onclick = () => pick(decision);
     return make("li", {}, button);
   }

@@ -1,21 +1,16 @@
 """Imports the project's folder: new, changed, moved and vanished files, each picture once, by content.
 
 Files are taken in an order drawn from their paths' hash, always the same: whoever labels while the import
-still runs sees a fair sample of all folders. Run as `python -m annotator.importing.folder INSTANCE`.
+still runs sees a fair sample of all folders.
 """
 
-import os
-import signal
 import sqlite3
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from sqlite_utils import Database
 
@@ -25,7 +20,7 @@ from annotator.importing.pixels import PixelFile
 from annotator.importing.reading import Reader, Reading
 from annotator.importing.walk import Entry, walk
 from annotator.store import db as store
-from annotator.store import files, rounds
+from annotator.store import files
 from annotator.store import images as image_store
 from annotator.store import project as project_store
 
@@ -182,6 +177,8 @@ class _Import:
             image_store.limit_audit(self.db, AUDIT_LIMIT)
         if self.labels:
             self.labeled += self.labels.apply_all(self.ids.values())
+            with store.write(self.db):
+                project_store.put(self.db, import_notes=self.labels.notes())
 
     def _mark_missing(self, paths: Iterable[bytes]) -> None:
         with store.write(self.db):
@@ -200,38 +197,3 @@ def shuffle_value(seed: int, content: str) -> float:
     """Uniform in [0, 1), from the project's seed and the SHA-256 of an image: the same in every import."""
     value = sha256(f"{seed}:{content}".encode()).digest()
     return (int.from_bytes(value[:8], "big") >> 11) / 2**53
-
-
-def main(instance: Path) -> int:
-    """The process: its progress goes into the row `import` of the table of processes. Returns the exit code.
-
-    Niced, deaf to Ctrl+C (whoever started it says when to stop), and ends with its parent.
-    """
-    stopping, parent = threading.Event(), os.getppid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    os.nice(5)
-    with closing(store.connect(instance / store.FILE)) as db:
-
-        def tell(**values: Any) -> None:
-            with store.write(db):
-                rounds.tell(db, "import", **values)
-
-        tell(activity="importing", done=0, total=0, error=None)
-        try:
-            counts = scan(
-                instance,
-                lambda done, total: tell(done=done, total=total),
-                lambda: stopping.is_set() or os.getppid() != parent,
-            )
-        except AnnotatorError as error:
-            tell(activity="failed", error=str(error))
-            return 1
-        with store.write(db):
-            project_store.put(db, import_notes=list(counts.notes))
-        tell(activity="complete" if counts.complete else "stopped")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

@@ -45,15 +45,18 @@ class FolderLabels:
         return cls(db, facts["id"], classes, only_top)
 
     def apply(self, image_ids: Collection[int]) -> int:
-        """Label these images, as far as that is new; how many. A label that was undone does not come back."""
+        """Label these images, as far as that is new; how many. Takes back what folders no longer agree on."""
         before = imports.latest(self.db, image_ids)
-        said = {image: (class_id, *before.get(image, (None, 0))) for image, class_id in self._say(image_ids)}
-        wanted = [(image, now, count) for image, (now, last, count) in said.items() if now != last]
-        if wanted:
+        said = [(image, now, *before.get(image, (None, 0))) for image, now in self._say(image_ids)]
+        new = [(image, *now, count) for image, now, last, count in said if len(now) == 1 and {last} != now]
+        torn = [image for image, now, last, _ in said if len(now) > 1 and last is not None]
+        if new or torn:
             with write(self.db):
-                for image, class_id, count in wanted:
+                for image, class_id, count in new:
                     imports.add(self.db, self.project, image, class_id, count)
-        return len(wanted)
+                for image in torn:
+                    imports.take_back(self.db, image)
+        return len(new)
 
     def apply_all(self, image_ids: Iterable[int]) -> int:
         """The same for any number of images, and `notes` are complete."""
@@ -68,16 +71,15 @@ class FolderLabels:
         several = (f"{name}: in folders of several classes, no label" for name in self.torn)
         return [*sorted(no_class), *several]
 
-    def _say(self, image_ids: Collection[int]) -> Iterator[tuple[int, int]]:
-        """(image id, class id) of the images whose files agree."""
+    def _say(self, image_ids: Collection[int]) -> Iterator[tuple[int, set[int]]]:
+        """(image id, class ids that its files' folders name)."""
         for image, found in groupby(files.present(self.db, image_ids), key=lambda row: row[0]):
             paths = [path for _, path in found]
             said = {class_id for path in paths if (class_id := self._class_of(path)) is not None}
-            if len(said) == 1:
-                yield image, said.pop()
-            elif said:
+            yield image, said
+            if len(said) > 1:
                 self.torn.append(printable(paths[0]))
-            else:
+            elif not said:
                 self.unlabeled[printable(paths[0].rpartition(b"/")[0]) or "."] += 1
 
     def _class_of(self, path: bytes) -> int | None:

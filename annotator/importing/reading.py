@@ -65,12 +65,11 @@ class Reader:
         content = digest(file)
         if content in self.known:
             return Reading(entry, content)
-        picture = images.read(file, at_least=2 * self.side)
+        pixels, size = images.read_training(file, self.side)
         status = os.fstat(file.fileno())
         if (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
             raise Unreadable("it changed while it was read")
-        pixels = images.training_pixels(picture.image, self.side)
-        return Reading(entry, content, (picture.width, picture.height), pixels)
+        return Reading(entry, content, size, pixels)
 
 
 def in_order(pool: ThreadPoolExecutor, work: Callable[[S], T], todo: Iterable[S]) -> Generator[T]:

@@ -39,12 +39,6 @@ def get(db: Database, image_id: int) -> dict[str, Any]:
     return row | {"paths": [path for (path,) in paths.fetchall()]}
 
 
-def sizes(db: Database, image_ids: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """Image id -> (width, height) of the original, upright."""
-    sql = f"SELECT id, width, height FROM images WHERE id IN ({_listed(image_ids)})"
-    return {row[0]: (row[1], row[2]) for row in db.execute(sql).fetchall()}
-
-
 def counts(db: Database) -> dict[str, int]:
     """{images: that can be asked, audit: how many of them, aside: files and images that cannot be used}."""
     sql = "SELECT count(*), coalesce(sum(audit), 0) FROM images WHERE aside IS NULL AND row IS NOT NULL"

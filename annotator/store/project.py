@@ -69,6 +69,11 @@ def count_up(db: Database, counter: str) -> int:
     return int(db.execute(sql, [counter]).fetchone()[0])
 
 
+def set_counter(db: Database, name: str, value: int) -> None:
+    """Call inside `write`."""
+    db.execute("INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)", [name, value])
+
+
 def counter(db: Database, name: str) -> int:
     """Where a counter stands; 0 when it never counted."""
     row = db.execute("SELECT value FROM counters WHERE name = ?", [name]).fetchone()

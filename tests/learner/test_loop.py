@@ -267,3 +267,11 @@ def test_a_store_keeps_the_model_and_predictions_of_the_round(make_instance):
     assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.safetensors", "predictions.db"]
     (row,) = project.db.query("SELECT number, labels, strategy, folder FROM rounds")
     assert row == {"number": 1, "labels": 6, "strategy": "margin", "folder": "rounds/1"}
+
+
+def test_looking_again_does_not_disturb_what_is_on_a_screen(make_instance):
+    project = StoreProject(make_instance())
+    advance(project, PROPAGATE, MARGIN, SETTINGS)
+    before = project_store.counter(project.db, "ranking")
+    advance(project, PROPAGATE, MARGIN, SETTINGS)
+    assert project_store.counter(project.db, "ranking") == before == 1

@@ -1,0 +1,161 @@
+"""propagate: labels spread over the nearest neighbours of cheap embeddings. Semi-supervised, in milliseconds.
+
+A graph has no weights and nothing stochastic: for Bayesian strategies and for files its answers are taught to a small
+head with dropout (distillation).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learner import checkpoint
+from learner.config import PropagateSettings
+from learner.data import ImageSet, IntArray
+from learner.device import generator, seeded
+from learner.errors import NoDropout
+from learner.events import Progress
+from learner.features import embed, extract, extractor
+from learner.models.head import PixelHead
+from learner.predict import Predictions, Report, head_sampler, join, moments
+from learner.training import Task, labeled_ids, require_two_classes
+from learner.training.graph import Graph, Mass, Rows
+
+CPU = torch.device("cpu")  # at this size a graphics card has nothing to gain
+ROWS = 512  # in one batch of stochastic heads
+CHUNK = 8192  # images scored between two reports
+STEPS, STEP_ROWS = 300, 256  # of the distillation
+LR, WD = 3e-3, 1e-2
+SCALE = lambda x: x.std(dim=0).clamp(min=1e-3)
+
+
+def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
+    """Spread the labels. The graph depends on the images alone and is kept with them. Raises TooFewLabels."""
+    require_two_classes(task)
+    embedding = embed(task.images, "pca", settings.components, task.report)
+    ids, classes = labeled_ids(task)
+    labeled = task.images.positions(ids)
+    nodes = _nodes(task, labeled, settings.max_images)
+    graph = _graph(task.images, embedding, nodes, settings, task.report)
+    start = np.zeros((len(nodes), task.num_classes))
+    start[np.searchsorted(nodes, labeled), classes] = 1
+    known = graph.propagate(start, settings.alpha)
+    return GraphClassifier(task, settings, embedding, nodes, graph, known)
+
+
+def _nodes(task: Task, labeled: IntArray, most: int) -> IntArray:
+    """Positions of the images in the graph, increasing: all, or the labeled and a random rest up to `most`."""
+    if len(task.images) <= most:
+        return np.arange(len(task.images))
+    rest = np.random.default_rng(task.seed).permutation(len(task.images))
+    rest = rest[~np.isin(rest, labeled)][: max(0, most - len(labeled))]
+    return np.sort(np.concatenate([labeled, rest]))
+
+
+def _graph(images: ImageSet, embedding: Rows, nodes: IntArray, settings: PropagateSettings, report: Report) -> Graph:
+    """The graph over these images, built once while they stay the same."""
+    key = (settings.components, settings.neighbors, nodes.tobytes())
+    if images.memo.get("graph", (None,))[0] != key:
+        images.memo["graph"] = key, Graph.of(embedding[nodes], settings.neighbors, report)
+    graph: Graph = images.memo["graph"][1]
+    return graph
+
+
+@dataclass(frozen=True, eq=False)
+class GraphClassifier:
+    """Labels spread over the images of a task; other images are told by their neighbours in the graph."""
+
+    task: Task
+    settings: PropagateSettings
+    embedding: Rows  # (N, D) of all images of the task
+    nodes: IntArray  # (n,) positions of the images that are in the graph
+    graph: Graph
+    known: Mass  # (n, C) distributions; zero where no label reaches
+
+    def predict(
+        self, images: ImageSet, needs: frozenset[str], masks: np.random.Generator, report: Report
+    ) -> Predictions:
+        """Every image of the set. No label reaches it: the same probability for every class.
+
+        Raises NoDropout when "mc" is needed and dropout is 0.
+        """
+        embedding = self.embedding
+        if images is not self.task.images:
+            embedding = extract(extractor(self.task.images, "pca", self.settings.components), images)
+        probs = torch.from_numpy(_or_uniform(self._spread(images, embedding, report))).float()
+        if not needs & {"mc", "penultimate"}:
+            return Predictions(images.ids, probs)
+        return Predictions(images.ids, probs, **self._stochastic(torch.from_numpy(embedding), needs, masks))
+
+    def _spread(self, images: ImageSet, embedding: Rows, report: Report) -> Mass:
+        """(N, C): the graph's own answer for its nodes, their neighbours' for the others."""
+        inside = images is self.task.images
+        others = np.delete(np.arange(len(images)), self.nodes) if inside else np.arange(len(images))
+        mass = np.zeros((len(images), self.known.shape[1]))
+        if inside:
+            mass[self.nodes] = self.known
+        for start in range(0, len(others), CHUNK):
+            report(Progress("scoring", start, len(others)))
+            rows = others[start : start + CHUNK]
+            mass[rows] = self.graph.induce(self.known, embedding[rows])
+        report(Progress("scoring", len(images), len(images)))
+        return mass
+
+    def _stochastic(self, embedding: Tensor, needs: frozenset[str], masks: np.random.Generator) -> dict[str, Tensor]:
+        """What the distilled head adds."""
+        if "mc" in needs and self.settings.dropout == 0:
+            raise NoDropout("stochastic predictions need dropout before the head; set dropout above 0, for example 0.3")
+        head = self.distilled
+        sampler = head_sampler(head.head, self.settings.mc_samples, masks) if "mc" in needs else None
+        batches = []
+        with torch.inference_mode():
+            for rows in embedding.split(ROWS):
+                features = head.from_embedding(rows)
+                quantities = {"penultimate": features} if "penultimate" in needs else {}
+                if sampler:
+                    quantities["mean_probs"], quantities["expected_entropy"] = moments(sampler(rows, features))
+                batches.append(quantities)
+        return join(batches)
+
+    @cached_property
+    def distilled(self) -> PixelHead:
+        """The head that was taught the answers of the graph. Images that no label reaches teach nothing."""
+        fitted = extractor(self.task.images, "pca", self.settings.components)
+        taught = self.known.any(axis=1)
+        x = torch.from_numpy(self.embedding[self.nodes[taught]])  # (n, D)
+        with seeded(self.task.stream("init"), CPU):
+            net = PixelHead(self.known.shape[1], fitted.size, x.shape[1], dropout=self.settings.dropout)
+        net.mean.copy_(torch.from_numpy(fitted.mean))
+        net.components.copy_(torch.from_numpy(fitted.components))
+        net.center.copy_(x.mean(dim=0))
+        net.scale.copy_(SCALE(x))
+        _distil(net, x, torch.from_numpy(self.known[taught]).float(), self.task)
+        return net.eval()
+
+    def save(self, folder: Path, classes: list[str]) -> None:
+        height, width = self.task.images.pixels.shape[1:3]
+        checkpoint.save_net(folder, self.distilled, classes, (height, width))
+
+
+def _or_uniform(mass: Mass) -> Mass:
+    return np.where(mass.any(axis=1, keepdims=True), mass, 1 / mass.shape[1])
+
+
+def _distil(net: PixelHead, x: Tensor, probs: Tensor, task: Task) -> None:
+    """Teach the two linear layers distributions: (n, D), (n, C)."""
+    optimizer = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=WD)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    rng = task.stream("data")
+    draws = generator(rng)
+    with seeded(rng, CPU):
+        for _ in range(STEPS):
+            rows = torch.randint(len(x), (STEP_ROWS,), generator=draws)
+            loss = F.cross_entropy(net.head(net.from_embedding(x[rows])), probs[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
