@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, jsonify, render_template
+from flask import Blueprint, current_app, jsonify, render_template
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 
@@ -23,7 +23,7 @@ def page() -> ResponseReturnValue:
     db = shared.database()
     with store.write(db):
         person = shared.person_id()
-    boot = {"person": shared.PERSON, "classes": project_store.classes(db), "history": _history(person)}
+    boot = {"project": current_app.config["PROJECT"], "person": shared.PERSON, "classes": project_store.classes(db), "history": _history(person)}
     return render_template("label/index.html", boot=boot, classes=boot["classes"])
 
 
