@@ -84,7 +84,7 @@ class PropagateSettings:
     """Label spreading over a graph of nearest neighbours."""
 
     neighbors: int = setting(7, "neighbours of each image in the graph")
-    alpha: float = setting(0.8, "how much an image takes from its neighbours, 0 to 1")
+    alpha: float = setting(0.2, "how much an image takes from its neighbours, 0 to 1")
     components: int = setting(64, "dimensions of the embedding (PCA of the pixels)")
     dropout: float = setting(0.3, "dropout before the head that the graph is distilled into")
     mc_samples: int = setting(50, "stochastic predictions for strategies that need them")
@@ -114,7 +114,7 @@ class TypiclustSettings:
 
     max_clusters: int = setting(500, "at most so many clusters")
     neighbors: int = setting(20, "neighbours that make an image typical")
-    min_cluster: int = setting(5, "clusters of up to so many images are left out while there are larger ones")
+    min_cluster: int = setting(5, "clusters of up to so many images wait until the larger ones have one label more")
 
 
 @dataclass(frozen=True)

@@ -70,12 +70,12 @@ def _pick(
     sizes = np.bincount(clusters)
     labels = np.bincount(clusters[pool:], minlength=len(sizes))
     waiting: dict[int, list[tuple[int, float]]] = {}  # of each cluster that was visited: least typical first
+    small = sizes <= settings.min_cluster
     left = np.bincount(clusters[:pool], minlength=len(sizes))
     ties = rng.permutation(len(sizes))
     chosen: list[tuple[int, float]] = []
     while len(chosen) < size:
-        order = np.lexsort((ties, -sizes, labels, sizes <= settings.min_cluster, left == 0))
-        best = int(order[0])
+        best = int(np.lexsort((ties, -sizes, labels + small, left == 0))[0])
         if best not in waiting:
             waiting[best] = _by_typicality(x, np.flatnonzero(clusters == best), pool, rng, settings.neighbors)
         chosen.append(waiting[best].pop())

@@ -1,0 +1,56 @@
+"""A real server in a process of its own, for tests of the command line and of the browser."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Live:
+    """A running server."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            return json.load(answer)
+
+    def until(self, path: str, condition: Callable[[Any], Any], seconds: float = 60.0) -> Any:
+        """Ask until the condition holds; returns the answer."""
+        end = time.monotonic() + seconds
+        while True:
+            answer = self.get(path)
+            if condition(answer):
+                return answer
+            if time.monotonic() > end:
+                raise AssertionError(f"{path} did not change within {seconds} s: {answer}")
+            time.sleep(0.1)
+
+
+@contextmanager
+def serving(*arguments: str, cwd: Path) -> Iterator[Live]:
+    """Start `annotator ARGUMENTS` on a free port; at the end Ctrl+C must end it cleanly."""
+    command = [sys.executable, "-m", "annotator", *arguments, "--no-browser", "--port", "0"]
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        first = process.stdout.readline()
+        found = re.search(r"http://\S+", first)
+        if not found:
+            raise AssertionError(f"no address in {first!r}: {process.communicate()}")
+        yield Live(found.group(), process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, ""), out + err
+    finally:
+        process.kill()
+        process.communicate()
