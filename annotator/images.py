@@ -216,8 +216,6 @@ def training_pixels(image: Image.Image, side: int) -> NDArray[np.uint8]:
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2
     box = (left, top, left + short, top + short)
-    if short == side:
-        return np.asarray(image.crop(box))
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
 
 

@@ -84,6 +84,8 @@ class _Import:
 
     def run(self, report: Report, stop: Stop) -> Counts:
         entries = self._entries(stop)
+        if stop():
+            return self._counts(len(entries), complete=False)
         with closing(PixelFile(image_store.pixel_file(self.instance, self.side), self.side)) as self.pixels:
             self._look_at_store(entries)
             todo = [entry for entry in entries if not self._is_unchanged(entry)]

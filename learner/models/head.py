@@ -64,7 +64,7 @@ class PixelHead(nn.Module):
         self.register_buffer("mean", torch.zeros(pixels))
         self.register_buffer("components", torch.zeros(components, pixels))
         self.register_buffer("center", torch.zeros(components))
-        self.register_buffer("scale", torch.ones(components))
+        self.register_buffer("scale", torch.ones(()))
         self.hidden = nn.Linear(components, hidden)
         self.head = DropoutHead(hidden, num_classes, dropout)
         self.low = low
@@ -72,7 +72,7 @@ class PixelHead(nn.Module):
     mean: Tensor  # (3 * h * w,)
     components: Tensor  # (D, 3 * h * w)
     center: Tensor  # (D,)
-    scale: Tensor  # (D,)
+    scale: Tensor  # (), one for all: the small components are mostly noise and stay small
 
     def from_embedding(self, embedding: Tensor) -> Tensor:
         """(N, D) -> features (N, H)."""

@@ -67,7 +67,8 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
     steps = settings.steps or (300 if _is_small(task.images) else 2000)
     optimizer = _optimizer(net, settings)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
+    decay = min(settings.ema_decay, max(0.0, 1 - 10 / steps))  # a short run would average in where it began
+    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
     rng = task.stream("data")
     batches = _batches(task, settings.batch_size, generator(rng), device)
     with seeded(rng, device):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from live import serving
+from live import answer_truly, serving
 from PIL import Image
 
 from annotator.cli import main
 from annotator.store import db as store
-from annotator.store import labels, project, queue
+from annotator.store import project
 from annotator.worker import Worker
 
 
@@ -21,27 +21,12 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def answer_truly(instance: Path, count: int) -> None:
-    """Answer so many images as their names say, and let the learning process look once."""
-    db = store.connect(instance / store.FILE)
-    names = {row["image_id"]: row["name"] for row in db.query("SELECT image_id, name FROM files")}
-    classes = {row["name"]: row["id"] for row in project.classes(db)}
-    for _ in range(count):
-        with store.write(db):
-            person = project.person_id(db, "ann")
-            (slot,) = queue.claim(db, "tab", person, 1, 0.0)
-            image = slot["image_id"]
-            true = classes[names[image].split("-")[1].removesuffix(".png")]
-            labels.add(db, labels.Answer(f"u{image}", image, "label", person, true), "tab", 0.0)
-    db.close()
-
-
 @pytest.fixture
 def learned(make_instance) -> Path:
     """An instance with ten labels and a model."""
     instance = make_instance("learned", query_size=10)
     Worker(instance)._look()
-    answer_truly(instance, 10)
+    answer_truly(store.connect(instance / store.FILE), 10)
     Worker(instance)._look()
     return instance
 

@@ -193,6 +193,14 @@ def test_every_path_of_an_image_is_exported(make):
     assert {path.name for path in (place.root / "out/cat").iterdir()} == {"a.png", "a-2.png", "b.png"}
 
 
+def test_a_moved_file_is_exported_where_it_is_now(make):
+    place = make("a.png", "b.png")
+    place.answer("a.png", "cat")
+    (place.photos / "a.png").rename(place.photos / "c.png")
+    scan(place.instance, lambda done, total: None, lambda: False)
+    assert [row["path"] for row in place.csv()] == ["c.png"]
+
+
 def test_a_label_outlives_its_file_in_the_csv_only(make):
     place = make("a.png", "b.png")
     place.answer("a.png", "cat")

@@ -21,7 +21,7 @@ from annotator.errors import AnnotatorError
 from annotator.importing import SOURCES, folder
 from annotator.importing.folder import scan, shuffle_value
 from annotator.importing.walk import walk
-from annotator.originals import Unreadable, from_printable, open_image, open_original, printable
+from annotator.originals import Unreadable, digest, from_printable, open_image, open_original, printable
 from annotator.store import db as store
 from annotator.store import images as image_store
 from annotator.store import project
@@ -125,6 +125,9 @@ def test_the_same_content_is_one_image_with_several_files(place):
     assert place.scan().images == 1
     assert len(place.images()) == 2
     assert len(set(place.images().values())) == 1
+    picture(place.photos / "c.png")
+    place.scan()
+    assert place.all("SELECT row FROM images") == [(0,), (1,)]
 
 
 def test_hidden_files_clutter_and_the_instance_itself_are_passed_over(tmp_path):
@@ -241,6 +244,49 @@ def test_files_that_cannot_be_read_are_listed_and_read_again_later(place, monkey
     assert place.problems() == {"a.png": "cannot be read: Permission denied"}
     assert place.scan().images == 1
     assert not place.problems()
+
+
+def test_an_image_that_cannot_be_read_for_a_while_keeps_its_identity(place):
+    picture(place.photos / "a.png")
+    place.scan()
+    before = place.images()
+    (place.photos / "a.png").rename(place.photos.parent / "b.png")
+    (place.photos / "a.png").symlink_to("gone.png")
+    assert place.scan().images == 0
+    assert place.images() == {}
+    (place.photos.parent / "b.png").replace(place.photos / "a.png")
+    assert place.scan().new == 0
+    assert place.images() == before
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again_later(place, monkeypatch):
+    picture(place.photos / "a.png")
+
+    def late(file):
+        os.utime(place.photos / "a.png", ns=(1, 1))
+        return digest(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("annotator.importing.reading.digest", late)
+        assert place.scan().images == 0
+    assert place.problems() == {"a.png": "it changed while it was read"}
+    assert place.scan().images == 1
+
+
+def test_known_content_is_not_decoded_again(place, monkeypatch):
+    picture(place.photos / "a.png")
+    place.scan()
+    shutil.copy(place.photos / "a.png", place.photos / "b.png")
+    monkeypatch.setattr(images, "read_training", None)  # whoever decodes, fails
+    place.scan()
+    assert len(place.images()) == 2
+
+
+def test_a_stopped_import_declares_nothing_missing(place):
+    picture(place.photos / "a.png")
+    place.scan()
+    assert not place.scan(stop=lambda: True).complete
+    assert place.images().keys() == {"a.png"}
 
 
 def test_unchanged_files_are_not_opened_again(place, monkeypatch):
@@ -422,14 +468,28 @@ def test_the_audit_is_the_smallest_shuffle_values_and_never_grows_into_the_pool(
     place.db.close()
 
 
+def test_answered_images_stay_in_the_audit(tmp_path, monkeypatch):
+    place = Place(tmp_path, ("cat",), audit_share=1.0, labels_from_folders=True)
+    for name in ("cat/a.png", "b.png", "c.png"):
+        picture(place.photos / name)
+    monkeypatch.setattr(folder, "AUDIT_LIMIT", 1)
+    answered = hashlib.sha256((place.photos / "cat/a.png").read_bytes()).hexdigest()
+    monkeypatch.setattr(folder, "shuffle_value", lambda seed, content: 0.9 if content == answered else 0.1)
+    place.scan()
+    assert place.all("SELECT name FROM files JOIN images ON images.id = image_id WHERE audit") == [
+        ("cat/a.png",)
+    ]
+    place.db.close()
+
+
 def test_folder_names_become_classes_and_labels_once(labeling):
     place = labeling()
-    for name in ("cat/a.png", "cat/2021/b.png", "dog/c.png", "d.png"):
+    for name in ("cat/a.png", "cat/dog/b.png", "dog/c.png", "d.png"):
         picture(place.photos / name)
     assert place.scan().labels == 3
     assert [row["name"] for row in project.classes(place.db)] == ["cat", "dog"]
     labels = place.all("SELECT uuid FROM labels")
-    assert sorted(place.labels()) == [("cat/2021/b.png", "cat"), ("cat/a.png", "cat"), ("dog/c.png", "dog")]
+    assert sorted(place.labels()) == [("cat/a.png", "cat"), ("cat/dog/b.png", "cat"), ("dog/c.png", "dog")]
     assert place.scan().labels == 0
     assert place.all("SELECT uuid FROM labels") == labels
     assert place.scan().notes == (".: 1 without a label, no such class",)

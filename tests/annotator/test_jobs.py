@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from live import answer_truly
 from sqlite_utils import Database
 
 from annotator.jobs import Supervisor
 from annotator.store import db as store
-from annotator.store import labels, project, queue, rounds
+from annotator.store import project, rounds
 from annotator.worker import Worker
 
 
@@ -26,19 +27,6 @@ def until(condition: Callable[[], object], seconds: float = 60.0) -> object:
             return value
         time.sleep(0.05)
     raise AssertionError(f"nothing within {seconds} s")
-
-
-def answer_all(db: Database, count: int) -> None:
-    """Answer so many images truly: file names say what they show."""
-    names = {row["image_id"]: row["name"] for row in db.query("SELECT image_id, name FROM files")}
-    classes = {row["name"]: row["id"] for row in project.classes(db)}
-    for _ in range(count):
-        with store.write(db):
-            person = project.person_id(db, "ann")
-            (slot,) = queue.claim(db, "tab", person, 1, time.time())
-            image = slot["image_id"]
-            true = classes[names[image].split("-")[1].removesuffix(".png")]
-            labels.add(db, labels.Answer(f"u{image}", image, "label", person, true), "tab", time.time())
 
 
 @pytest.fixture
@@ -63,7 +51,7 @@ def test_a_round_survives_kill_minus_nine_of_the_learning_process(supervisor, li
     os.kill(learner.process.pid, signal.SIGKILL)
     until(lambda: rounds.process(live, "learner")["restarts"] == 1)
     assert "SIGKILL" in rounds.process(live, "learner")["error"]
-    answer_all(live, 6)
+    answer_truly(live, 6)
     (row,) = until(lambda: rounds.finished(live))
     assert (row["number"], row["labels"]) == (1, 6)
     until(lambda: rounds.process(live, "learner")["error"] is None)
@@ -74,7 +62,7 @@ def test_while_paused_nothing_is_learned_and_afterwards_everything(supervisor, l
     with store.write(live):
         rounds.tell(live, "learner", paused=1)
     time.sleep(1.5)
-    answer_all(live, 6)
+    answer_truly(live, 6)
     time.sleep(1.5)
     assert rounds.finished(live) == []
     with store.write(live):
@@ -121,7 +109,7 @@ def test_a_round_that_cannot_be_done_is_given_up_with_its_reason(instance, db, m
         project.put(db, learning={"method": "basic", "strategy": "bald", "loop": {"query_size": 6},
                                   "method_settings": {"bayesian": "net", "steps": 2}})  # fmt: skip
     worker._look()
-    answer_all(db, 6)
+    answer_truly(db, 6)
     worker._look()
     told = rounds.process(db, "learner")
     assert told["activity"] == "waiting"
@@ -135,7 +123,7 @@ def test_memory_is_kept_small_by_forgetting_old_rounds(instance: Path, db):
     worker = Worker(instance)
     worker._look()
     for _ in range(5):
-        answer_all(db, 5)
+        answer_truly(db, 5)
         worker._look()
     assert sorted(int(p.name) for p in (instance / "rounds").iterdir()) == [3, 4, 5]
     assert [row["number"] for row in rounds.finished(db) if row["folder"]] == [3, 4, 5]
