@@ -80,21 +80,24 @@ _ANSWERS = (
     """CREATE VIEW answers AS SELECT * FROM standing AS a WHERE NOT EXISTS (
         SELECT 1 FROM standing AS b
         WHERE b.image_id = a.image_id AND b.person_id = a.person_id AND b.id > a.id)""",
-    """CREATE VIEW tallies AS
-        SELECT image_id, class_id, count(*) AS votes, max(source = 'review') AS adjudicated
-        FROM answers WHERE kind = 'label' GROUP BY image_id, class_id""",
-    # what the people together say of an image: the adjudicated class, else the strict majority's
+    # what the people together say of an image: a reviewer's word, else the strict majority's
     """CREATE VIEW current AS
         SELECT image_id, class_id, latest, CASE
-            WHEN adjudicated THEN 'label' WHEN flags THEN 'flag' WHEN class_id IS NOT NULL THEN 'label'
-            WHEN labels THEN 'conflict' WHEN voters THEN 'unsure' ELSE 'skip' END AS status
+            WHEN reviewed AND class_id IS NOT NULL THEN 'label' WHEN flags THEN 'flag'
+            WHEN class_id IS NOT NULL THEN 'label' WHEN labels THEN 'conflict' WHEN voters THEN 'unsure' ELSE 'skip'
+            END AS status
         FROM (
-            SELECT v.*, t.class_id, coalesce(t.adjudicated, 0) AS adjudicated FROM (
+            SELECT *, CASE WHEN labels = voters AND one = other THEN one ELSE (  -- unanimous: nothing to count
+                SELECT b.class_id FROM answers AS b WHERE b.image_id = v.image_id AND b.kind = 'label'
+                GROUP BY b.class_id
+                HAVING CASE WHEN v.reviewed THEN max(b.source = 'review') ELSE 2 * count(*) > v.voters END
+                ORDER BY max(b.id) DESC LIMIT 1) END AS class_id
+            FROM (
                 SELECT image_id, max(id) AS latest, sum(kind = 'flag') AS flags, sum(kind = 'label') AS labels,
-                    sum(kind IN ('label', 'unsure')) AS voters, max(source = 'review') AS reviewed
+                    sum(kind IN ('label', 'unsure')) AS voters, min(class_id) AS one, max(class_id) AS other,
+                    max(kind = 'label' AND source = 'review') AS reviewed
                 FROM answers GROUP BY image_id
-            ) AS v LEFT JOIN tallies AS t ON t.image_id = v.image_id
-                AND (t.adjudicated OR (NOT v.reviewed AND 2 * t.votes > v.voters)))""",
+            ) AS v)""",
 )
 
 _QUEUE = (

@@ -10,6 +10,7 @@ from annotator.store import queue
 from annotator.store.db import utc_now
 
 KINDS = ("label", "skip", "unsure", "flag", "undo")
+FEW = 5000  # images that are looked up one by one
 _ORIGIN = ("round", "source", "strategy", "score", "probability")
 
 
@@ -111,11 +112,14 @@ def changed_since(db: Database, cursor: int) -> list[dict[str, Any]]:
 
     status is null for an image whose answers were all undone.
     """
-    sql = """SELECT c.image_id, current.class_id, current.status
-        FROM (SELECT DISTINCT image_id FROM labels WHERE id > ?) AS c
-        JOIN images ON images.id = c.image_id AND NOT images.audit
-        LEFT JOIN current ON current.image_id = c.image_id"""
-    return list(db.query(sql, [cursor]))
+    sql = """SELECT DISTINCT image_id FROM labels JOIN images ON images.id = image_id
+        WHERE labels.id > ? AND NOT audit ORDER BY image_id"""
+    changed = [image for (image,) in db.execute(sql, [cursor]).fetchall()]
+    # a list of ids reaches into the view, a subquery does not: 0.02 ms an image against the whole table
+    some = f"WHERE image_id IN ({','.join(map(str, changed))})" if len(changed) <= FEW else ""
+    standing = {row["image_id"]: row for row in db.query(f"SELECT image_id, class_id, status FROM current {some}")}
+    undone = {"class_id": None, "status": None}
+    return [standing.get(image, {"image_id": image, **undone}) for image in changed]
 
 
 def audit_labels(db: Database) -> list[tuple[int, int]]:

@@ -11,8 +11,9 @@ LEASE_SECONDS = 60.0
 AUDIT_EVERY = 10  # every tenth slot asks an audit image
 FILL = 50  # images drawn at random at once when there is no ranking
 
+# an image whose answers were all undone is in the queue already
 _UNANSWERED = """aside IS NULL AND row IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM answers WHERE answers.image_id = images.id)
+    AND NOT EXISTS (SELECT 1 FROM labels WHERE labels.image_id = images.id)
     AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.image_id = images.id)"""
 
 
