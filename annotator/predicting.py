@@ -11,7 +11,7 @@ from sqlite_utils import Database
 from annotator import predictions
 from annotator.errors import AnnotatorError
 from annotator.export import Report
-from annotator.images import BadImage, read, training_pixels
+from annotator.images import BadImage, read_training
 from annotator.importing.walk import walk
 from annotator.originals import Unreadable, open_original, printable
 from annotator.store import db as store
@@ -70,7 +70,7 @@ def _batches(folder: Path, side: int, skipped: list[tuple[str, str]]) -> Iterato
             if entry.problem:
                 raise Unreadable(entry.problem)
             with open_original(folder, entry.path) as file:
-                pixels.append(training_pixels(read(file, side).image, side))
+                pixels.append(read_training(file, side)[0])
         except (BadImage, Unreadable) as error:
             skipped.append((printable(entry.path), str(error)))
             continue

@@ -23,7 +23,7 @@ _IMAGES = (
     """CREATE TABLE images (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         sha256 TEXT NOT NULL UNIQUE,    -- of the file's bytes
-        row INTEGER,                    -- in the file of training pixels; null: set aside
+        row INTEGER,                    -- in the file of training pixels; null: they have to be made
         width INTEGER, height INTEGER,  -- after the EXIF turn
         shuffle REAL NOT NULL,          -- uniform in [0, 1), from seed and content: random order, and the audit
         audit INTEGER NOT NULL DEFAULT 0,
@@ -79,7 +79,9 @@ _ANSWERS = (
         AND NOT EXISTS (SELECT 1 FROM labels AS u WHERE u.undoes = a.uuid)""",
     """CREATE VIEW answers AS SELECT * FROM standing AS a WHERE NOT EXISTS (
         SELECT 1 FROM standing AS b
-        WHERE b.image_id = a.image_id AND b.person_id = a.person_id AND b.id > a.id)""",
+        WHERE b.image_id = a.image_id AND b.person_id = a.person_id AND b.id > a.id)
+        AND NOT (a.source = 'import' AND EXISTS (  -- what a person says replaces what a file said
+            SELECT 1 FROM standing AS b WHERE b.image_id = a.image_id AND b.source <> 'import' AND b.kind <> 'skip'))""",
     # what the people together say of an image: a reviewer's word, else the strict majority's
     """CREATE VIEW current AS
         SELECT image_id, class_id, latest, CASE

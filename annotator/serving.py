@@ -1,5 +1,6 @@
 """Founding a project in an instance folder, and serving it until Ctrl+C."""
 
+import logging
 import secrets
 import socket
 import sys
@@ -98,6 +99,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     host, port = listener.getsockname()[:2]
     url = f"http://{_printable(host)}:{port}/" + (f"?token={token}" if token else "")
     server = waitress.create_server(app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short queue is no news
     supervisor = Supervisor(instance, learner=learner)
     supervisor.start()
     click.echo(f"annotator is at {url}")

@@ -26,7 +26,7 @@ def weak(images: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor:
 
 
 def _shifted(number: int, side: int, generator: torch.Generator) -> Tensor:
-    """(N, side) the source of every row or column; outside the image they are reflected without the border."""
+    """(N, side): which row or column comes where; beyond the image they come back, the border once."""
     reach = min(max(1, round(SHIFT * side)), side - 1)
     offsets = torch.randint(-reach, reach + 1, (number, 1), generator=generator)
     source = (torch.arange(side) + offsets).abs()

@@ -27,12 +27,9 @@ _LARGEST = 10_000  # more than any number that builds a net; a file that says mo
 def save_net(folder: Path, net: Net, classes: list[str], image_size: tuple[int, int]) -> None:
     """A net of MODELS with what it takes to build it again and to name its answers."""
     if len(classes) != net.arguments["num_classes"]:
-        raise LearnerError(f"the model knows {net.arguments['num_classes']} classes but {len(classes)} are named")
-    save(
-        folder,
-        net.state_dict(),
-        {"kind": net.kind, "classes": classes, "image_size": list(image_size), "arguments": net.arguments},
-    )
+        raise LearnerError(f"the model has {net.arguments['num_classes']} classes, {len(classes)} are named")
+    meta = {"kind": net.kind, "classes": classes, "image_size": list(image_size), "arguments": net.arguments}
+    save(folder, net.state_dict(), meta)
 
 
 def save(folder: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
@@ -63,7 +60,7 @@ class Loaded:
     net: Any
 
     def predict(self, pixels: ByteArray) -> Tensor:
-        """(N, H, W, 3) uint8 of `image_size` -> probabilities (N, C). LearnerError for another shape or type."""
+        """(N, H, W, 3) uint8 of `image_size` -> probabilities (N, C). LearnerError for other pixels."""
         if pixels.shape[1:] != (*self.image_size, 3) or pixels.dtype != "uint8":
             raise LearnerError(
                 f"the model reads images of {self.image_size[0]} x {self.image_size[1]} x 3 uint8, "
@@ -76,7 +73,7 @@ class Loaded:
 
 
 def load(folder: Path) -> Loaded:
-    """The classifier saved in `folder`. LearnerError for anything that is missing, damaged or not understood."""
+    """The classifier saved in `folder`. LearnerError where anything is missing, damaged or unknown."""
     try:
         meta = json.loads((folder / META).read_bytes())
         weights = (folder / WEIGHTS).read_bytes()

@@ -101,7 +101,7 @@ class BasicSettings:
     batch_size: int = setting(64, "labeled images in one step")
     learning_rate: float = setting(0.03, "of SGD with Nesterov momentum 0.9, cosine schedule")
     weight_decay: float = setting(5e-4, "on kernels only")
-    ema_decay: float = setting(0.99, "decay of the averaged weights that predict; runs under 1000 steps average their last tenth")
+    ema_decay: float = setting(0.99, "decay of the averaged weights that predict; less in runs below 1000 steps")
     dropout: float = setting(0.3, "dropout before the head")
     block_dropout: float = setting(0.0, "dropout inside every block")
     bayesian: str = setting("head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)")
@@ -114,7 +114,7 @@ class TypiclustSettings:
 
     max_clusters: int = setting(500, "at most so many clusters")
     neighbors: int = setting(20, "neighbours that make an image typical")
-    min_cluster: int = setting(5, "clusters of up to so many images wait until the larger ones have one label more")
+    min_cluster: int = setting(5, "clusters of up to so many images count as labeled once")
 
 
 @dataclass(frozen=True)

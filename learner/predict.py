@@ -15,7 +15,7 @@ BATCH = 64  # the fastest on a CPU; from 128 on, large activations page-fault
 CUDA_BATCH = 512
 
 Report = Callable[[Event], None]
-Sampler = Callable[[Tensor, Tensor], Iterable[Tensor]]  # images, features -> T logits (n, C) of stochastic nets
+Sampler = Callable[[Tensor, Tensor], Iterable[Tensor]]  # images, features -> T logits (n, C)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +35,10 @@ def as_input(pixels: Tensor) -> Tensor:
 
 
 def predict_net(
-    net: Net, images: ImageSet, needs: frozenset[str], sampler: Sampler | None, report: Report, device: torch.device
+    net: Net, images: ImageSet, needs: frozenset[str], sampler: Sampler | None, report: Report,
+    device: torch.device,
 ) -> Predictions:
-    """Every image of the set by a net in evaluation mode; stochastic quantities where there is a `sampler`."""
+    """Every image of the set by a net in evaluation mode; stochastic quantities where there is a sampler."""
     batches = []
     with torch.inference_mode():
         for pixels in _stream(images, CUDA_BATCH if device.type == "cuda" else BATCH, report):
@@ -81,6 +82,6 @@ def moments(samples: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def head_sampler(head: DropoutHead, samples: int, rng: np.random.Generator) -> Sampler:
-    """Features once, T stochastic heads. The masks are drawn here, once: every image meets the same T heads."""
+    """Features once, T stochastic heads: the masks are drawn here, so that every image meets the same."""
     masks = head.masks(samples, rng)  # (T, H)
     return lambda _, features: head.samples(features, masks)

@@ -31,7 +31,11 @@ export class Curve {
   #draw() {
     if (!this.#data[0].length) return;
     this.#plot?.destroy();
-    this.#plot = new uPlot({ ...options(), ...this.#size(), hooks: { setLegend: [(plot) => this.#tell(plot)] } }, this.#data, this.#place);
+    this.#plot = new uPlot({ ...options(), ...this.#size(), hooks: this.#hooks() }, this.#data, this.#place);
+  }
+
+  #hooks() {
+    return { setLegend: [(plot) => this.#tell(plot)], drawAxes: [whiskers] };
   }
 
   #size() {
@@ -54,10 +58,27 @@ function options() {
     legend: { show: false, live: true },
     cursor: { drag: { x: false, y: false }, y: false, points: { size: 9 } },
     scales: { x: { time: false, range: xRange }, y: { range: yRange } },
-    axes: [{ ...axis, label: "labels", labelSize: 22, labelFont: "12px system-ui" }, { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => `${Math.round(100 * tick)} %`) }],
+    axes: [{ ...axis, label: "labels", size: 28, labelSize: 20, labelGap: 0, labelFont: "12px system-ui" }, { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => `${Math.round(100 * tick)} %`) }],
     series: [{}, edge, edge, { stroke: color("--accent"), width: 2.5, points: { show: true, size: 7, fill: color("--accent") } }],
     bands: [{ series: [2, 1], fill: color("--accent-soft") }],
   };
+}
+
+/** The interval of each point as a vertical line: a single point has no band. */
+function whiskers(plot) {
+  const { ctx } = plot;
+  ctx.save();
+  ctx.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+  ctx.globalAlpha = 0.35;
+  ctx.lineWidth = 2 * devicePixelRatio;
+  ctx.beginPath();
+  plot.data[0].forEach((labels, i) => {
+    const x = plot.valToPos(labels, "x", true);
+    ctx.moveTo(x, plot.valToPos(plot.data[1][i], "y", true));
+    ctx.lineTo(x, plot.valToPos(plot.data[2][i], "y", true));
+  });
+  ctx.stroke();
+  ctx.restore();
 }
 
 function xRange(plot, min, max) {

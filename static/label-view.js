@@ -34,7 +34,7 @@ export class View {
     this.#mark(item, past);
     this.#suggest(item.suggestion, past);
     find("#why").replaceChildren(...(past ? this.#again(past) : this.#reason(item, importing)));
-    for (const element of this.root.querySelectorAll("[data-needs-image]")) element.disabled = !ready;
+    this.#enable(true); // even while the picture loads: a disabled button would lose the focus
   }
 
   /** Nothing to label: why, and what to do. */
@@ -47,7 +47,7 @@ export class View {
     find("#why").textContent = "";
     this.#mark(null, null);
     this.#suggest(null, null);
-    for (const element of this.root.querySelectorAll("[data-needs-image]")) element.disabled = true;
+    this.#enable(false);
   }
 
   flash(id) {
@@ -79,7 +79,7 @@ export class View {
     find("#round").textContent = `round ${query.round}`;
     Object.assign(find("#round-bar"), { max: Math.max(query.size, 1), value: Math.min(query.answered, query.size) });
     find("#round-count").textContent = `${query.answered}/${query.size}`;
-    find("#audit").textContent = audit.labeled < 30 ? `audit ${audit.labeled} of 30` : `audit ${audit.labeled}`;
+    find("#audit").textContent = audit.labeled < audit.needed ? `audit ${audit.labeled} of ${audit.needed}` : `audit ${audit.labeled}`;
     find("#audit").hidden = audit.size === 0;
     find("#learner").textContent = learnerLine(status);
     find("#learner").classList.toggle("trouble", Boolean(status.learner.error));
@@ -113,6 +113,10 @@ export class View {
     });
   }
 
+  #enable(possible) {
+    for (const element of this.root.querySelectorAll("[data-needs-image]")) element.disabled = !possible;
+  }
+
   #suggest(suggestion, past) {
     this.order.forEach((id, position) => {
       const button = this.#buttons.get(id);
@@ -137,7 +141,7 @@ export class View {
 
   #thumbnail(decision, pick) {
     const text = verdict(decision, this.name);
-    const picture = make("img", { src: `${decision.url}?size=96`, alt: "", width: 56, height: 56, decoding: "async" });
+    const picture = make("img", { src: small(decision.url), alt: "", width: 56, height: 56, decoding: "async" });
     picture.onload = () => picture.classList.toggle("crisp", picture.naturalWidth < CRISP);
     const caption = make("span", { className: "verdict", textContent: text });
     const button = make("button", { type: "button", title: `${text}: click to correct it` }, picture, caption);
@@ -145,4 +149,11 @@ export class View {
     button.onclick = () => pick(decision);
     return make("li", {}, button);
   }
+}
+
+/** The thumbnail's address: a picture in full size for each small one would fill the memory. */
+function small(url) {
+  const address = new URL(url, location);
+  address.searchParams.set("size", "96");
+  return address.href;
 }

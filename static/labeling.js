@@ -38,7 +38,7 @@ export class Labeling {
     const { item, ready } = this.shown ?? {};
     if (!ready) return; // nobody can have seen it
     const decision = { uuid: uuid(), image: item.image, url: item.url, kind, class: id, item };
-    this.#send({ ...this.#about(item, decision), via });
+    this.outbox.add({ ...this.#about(item, decision), via }, item.url);
     this.decisions.add(decision);
     if (id !== null) this.view.flash(id);
     announce(`${this.past ? "Corrected" : "Answered"}: ${verdict(decision, this.view.name)}`);
@@ -58,7 +58,8 @@ export class Labeling {
     const decision = this.decisions.undo();
     if (!decision) return announce("There is nothing left to undo.");
     const item = decision.item ?? { ...decision, source: "history", suggestion: null };
-    this.#send({ ...this.#about(item, { uuid: uuid(), kind: "undo", class: null }), undoes: decision.uuid });
+    const taken = this.#about(item, { uuid: uuid(), kind: "undo", class: null });
+    this.outbox.add({ ...taken, undoes: decision.uuid }, item.url);
     this.#undone = true;
     if (this.present) this.prefetch.putBack(this.present);
     this.past = null;
@@ -75,10 +76,6 @@ export class Labeling {
       seconds: Math.round(this.#watch.seconds() * 1000) / 1000,
       suggested: suggestion?.class ?? null, shown: Boolean(suggestion), model: suggestion?.model ?? null,
     };
-  }
-
-  #send(answer) {
-    this.outbox.add(answer, `/image/${answer.image}`);
   }
 
   // ---- walking through the last answers

@@ -11,11 +11,13 @@ const EXAMS = { test: "test set", audit: "audit" };
 const curve = new Curve(find("#curve"), (text) => (find("#reading").textContent = text));
 let drawn = "";
 let paused = false;
+let needed = 30; // audit answers from which on an accuracy is shown
 
 function draw({ status, classes, rounds }) {
   drawFigures(status);
   drawLearner(status.learner);
-  show("#importing", status.importing ? `Importing ${part(status.importing)}; ${status.importing.aside} set aside.` : "");
+  needed = status.audit.needed;
+  show("#importing", status.importing ? `Reading the images: ${part(status.importing)}; ${status.problems} set aside.` : "");
   const now = JSON.stringify([classes, rounds]);
   if (now === drawn) return;
   drawn = now;
@@ -29,7 +31,7 @@ function drawFigures({ labels, pool, accuracy, audit }) {
   find("#pool").textContent = pool.toLocaleString("en");
   find("#accuracy-of").textContent = accuracy ? `accuracy (${EXAMS[accuracy.exam] ?? accuracy.exam})` : "accuracy";
   find("#accuracy").textContent = accuracy ? percent(accuracy.value) : "–";
-  const missing = audit.size ? `${audit.labeled} of 30 audit answers` : "measured after the first round";
+  const missing = audit.size ? `${audit.labeled} of ${audit.needed} audit answers` : "measured after the first round";
   find("#accuracy-note").textContent = accuracy ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, on ${accuracy.n} images` : missing;
 }
 
@@ -45,7 +47,7 @@ function drawLearner(learner) {
 
 function doing({ alive, paused, activity, done, total }) {
   if (paused) return "Paused. Labeling goes on; your answers are learned from as soon as you resume.";
-  if (!alive) return "The learning process is not running.";
+  if (!alive) return activity === "not started" ? "Starting." : "The learning process is not running.";
   if (activity === "ready") return "Up to date: waiting for your answers.";
   const amount = total > 0 ? `, ${Math.floor((100 * done) / total)} %` : "";
   return activity.charAt(0).toUpperCase() + activity.slice(1) + amount;
@@ -54,7 +56,7 @@ function doing({ alive, paused, activity, done, total }) {
 function trouble({ error, restarts }) {
   const times = restarts === 1 ? "once" : `${restarts} times`;
   const again = restarts ? `The learning process was started again ${times}.` : "";
-  return error ? `${error} ${again}`.trim() : again;
+  return error ? `${error.replace(/\.?$/, ".")} ${again}`.trim() : again;
 }
 
 function drawClasses(classes) {
@@ -62,7 +64,7 @@ function drawClasses(classes) {
   const row = ({ name, labels }) => {
     const bar = make("span", { className: "bar", ariaHidden: "true" });
     bar.style.setProperty("--share", labels / most);
-    return make("tr", {}, header(name), make("td", {}, bar, make("span", { className: "count", textContent: labels })));
+    return make("tr", {}, header(make("span", { className: "name", textContent: name })), make("td", {}, bar, make("span", { className: "count", textContent: labels })));
   };
   find("#classes").replaceChildren(...classes.map(row));
 }
@@ -92,22 +94,22 @@ function roundRow(round) {
 function outcome({ finished, accuracy, low, high, exam, exam_size: size }) {
   if (accuracy !== null) return `${percent(accuracy)} (${percent(low)} to ${percent(high)})`;
   if (!finished) return "in work";
-  return exam === "audit" ? `${size ?? 0} of 30 audit answers` : "–";
+  return exam === "audit" ? `${size ?? 0} of ${needed} audit answers` : "–";
 }
 
 function drawCurve(rounds) {
   const known = rounds.filter((round) => round.accuracy !== null);
   find("#curve").hidden = find("#reading").hidden = known.length === 0;
   const last = rounds.at(-1);
-  const before = last?.exam === "audit" ? `${last.exam_size ?? 0} of 30 audit answers: the curve begins with the thirtieth.` : "The curve begins after the first round.";
+  const before = last?.exam === "audit" ? `${last.exam_size ?? 0} of ${needed} audit answers: the curve begins when they are complete.` : "The curve begins after the first round.";
   show("#no-curve", known.length ? "" : before);
   if (!known.length) return;
   find("#curve").ariaLabel = `Learning curve: ${percent(known.at(-1).accuracy)} after ${known.at(-1).labels} labels. The table of rounds has all values.`;
   curve.show(known);
 }
 
-function header(text) {
-  return make("th", { scope: "row", textContent: text });
+function header(content) {
+  return make("th", { scope: "row" }, content);
 }
 
 function show(selector, text) {

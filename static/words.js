@@ -14,8 +14,8 @@ export const percent = (value) => `${(100 * value).toFixed(1)} %`;
 /** Why this image is asked. `name(id)` gives a class's name. */
 export function why({ source, round, strategy, suggestion }, name, importing) {
   if (SOURCES[source]) return SOURCES[source];
+  if (strategy === "random" || importing) return "picked at random from the images that are here";
   if (suggestion) return hesitation(suggestion, name);
-  if (importing || strategy === "random") return "picked at random from the images that are here";
   if (strategy === "typiclust" || round === 0) return "typical of many images like it";
   return "next in the queue; the model has not looked at it yet";
 }
@@ -32,15 +32,15 @@ export function verdict({ kind, class: id }, name) {
 }
 
 /** What the learner does, and what the next round waits for. */
-export function learnerLine({ learner, query, importing }) {
-  const parts = [doing(learner), importing && `importing ${part(importing)}`, next(learner, query)];
+export function learnerLine({ learner, model, query, importing }) {
+  const parts = [doing(learner, model), importing && `importing ${part(importing)}`, next(learner, query)];
   return parts.filter(Boolean).join(" · ");
 }
 
-function doing({ alive, paused, activity, done, total }) {
+function doing({ alive, paused, activity, done, total }, model) {
   if (paused) return "learning is paused";
-  if (!alive) return "the learning process is not running";
-  if (activity === "ready") return "the model is up to date";
+  if (!alive) return activity === "not started" ? "the learning process is starting" : "the learning process is not running";
+  if (activity === "ready") return model === null ? "no model yet" : "the model is up to date";
   return total > 0 ? `${activity} ${Math.floor((100 * done) / total)} %` : activity;
 }
 

@@ -4,7 +4,7 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from annotator.pages import shared
-from annotator.store import images, overview
+from annotator.store import images, overview, project
 
 blueprint = Blueprint("files", __name__)
 
@@ -13,5 +13,9 @@ blueprint = Blueprint("files", __name__)
 def page() -> ResponseReturnValue:
     db = shared.database()
     return render_template(
-        "files/index.html", rows=images.set_aside(db), duplicates=overview.duplicates(db), counts=overview.counts(db)
+        "files/index.html",
+        rows=images.set_aside(db),
+        duplicates=overview.duplicates(db),
+        counts=overview.counts(db),
+        notes=project.facts(db).get("import_notes", []),
     )

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from annotator.schema import migrations
 
 FILE = "labels.db"
 BUSY_SECONDS = 30
+_TURN = threading.RLock()
 
 
 def connect(path: Path) -> Database:
@@ -34,15 +36,18 @@ def write(db: Database) -> Iterator[Database]:
     """One transaction that may write. The only way to change the store.
 
     BEGIN IMMEDIATE takes the write lock at once: a transaction that reads first and upgrades later fails
-    under WAL whatever the busy timeout says. Keep what happens inside short.
+    under WAL whatever the busy timeout says. Keep what happens inside short. The threads of one process queue up
+    for a lock of their own: SQLite lets waiting connections sleep and try again, and one of sixteen then waits for
+    seconds while the others overtake it (benchmarks/round_trip.py: p99 of 124 ms against 740 ms).
     """
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield db
-        db.execute("COMMIT")
-    except BaseException:
-        db.conn.rollback()
-        raise
+    with _TURN:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            db.conn.rollback()
+            raise
 
 
 @contextmanager

@@ -49,4 +49,4 @@ def take_back(db: Database, image_id: int) -> None:
 
 def _append(db: Database, **values: str | int) -> None:
     origin = {"person_id": person_id(db, PERSON), "source": "import", "via": "import", "created": utc_now()}
-    db["labels"].insert(origin | values, ignore=True)
+    db.table("labels").insert(origin | values, ignore=True)

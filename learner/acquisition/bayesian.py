@@ -9,7 +9,7 @@ from learner.acquisition.uncertainty import entropy
 def bald(mean_probs: Tensor, expected_entropy: Tensor) -> Tensor:
     """What the label would tell about the model, in nats: (N, C), (N,) -> (N,), in [0, ln C].
 
-    The entropy of the mean prediction minus the mean entropy; rounding below zero is cut. Houlsby et al. 2011.
+    Entropy of the mean prediction minus mean entropy; never below zero. Houlsby et al. 2011.
     """
     return (entropy(mean_probs.double()) - expected_entropy.double()).clamp(min=0)
 

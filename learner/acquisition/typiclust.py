@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learner.acquisition.candidates import Candidates, Picks
 from learner.config import TypiclustSettings
@@ -23,8 +23,8 @@ def select_typiclust(
 ) -> Picks:
     """The most typical image of each cluster, clusters with fewest labels first, then the largest.
 
-    As many clusters as there are labels and picks together. Scores are typicalities, in the order of the clusters:
-    they do not decrease. NotFinite for an embedding that is not.
+    There are as many clusters as labels and picks together. Scores are typicalities; they follow the order of
+    the clusters, so they may rise. NotFinite for an embedding that is not finite.
     """
     pool, labeled = candidates.pool, candidates.labeled
     size = min(size, len(pool.ids))
@@ -40,10 +40,13 @@ def select_typiclust(
 
 
 def cluster(x: Rows, number: int, rng: np.random.Generator) -> IntArray:
-    """(N, D) -> (N,) cluster of each row; fewer than `number` clusters where there are fewer distinct rows."""
+    """(N, D) -> (N,) cluster of each row; fewer than `number` where there are fewer distinct rows."""
     number = min(number, len(x))
     options = {"n_clusters": number, "init": "random", "random_state": int(rng.integers(2**31))}
-    kmeans = MiniBatchKMeans(**options, n_init=3) if len(x) > MANY else KMeans(**options, n_init=10, max_iter=20)
+    if len(x) > MANY:
+        kmeans = MiniBatchKMeans(**options, n_init=3)
+    else:
+        kmeans = KMeans(**options, n_init=10, max_iter=20)
     with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # several threads sum in no fixed order
         warnings.simplefilter("ignore", ConvergenceWarning)  # of rows that are not distinct: no harm here
         labels: IntArray = kmeans.fit(x).labels_.astype(np.int64)
@@ -51,7 +54,7 @@ def cluster(x: Rows, number: int, rng: np.random.Generator) -> IntArray:
 
 
 def typicality(x: Rows, neighbors: int) -> NDArray[np.float64]:
-    """(M, D) -> (M,), higher is more typical: one over the mean distance to the nearest others among these rows.
+    """(M, D) -> (M,), one over the mean distance to the nearest others: higher is more typical.
 
     Finite for equal rows; 0 for a row that is alone.
     """

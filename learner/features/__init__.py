@@ -1,6 +1,6 @@
 """FEATURES: what images look like before any label. Extractors and embeddings are kept with their image set.
 
-A row fits an extractor to a set: `fit(images, components) -> Extractor`. The same images always give the same one.
+A row fits an extractor to a set: `fit(images, components) -> Extractor`, always the same for the same images.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ BATCH = 1024
 
 FEATURES: dict[str, Row] = {
     "pixels": Row("the pixels at low resolution", NoSettings, "learner.features.pixels:fit_pixels"),
-    "pca": Row("principal components of the pixels at low resolution", NoSettings, "learner.features.pixels:fit_pca"),
+    "pca": Row("principal components of those pixels", NoSettings, "learner.features.pixels:fit_pca"),
 }
 
 

@@ -1,11 +1,12 @@
 """Embeddings straight from pixels: nothing to download, seconds for a hundred thousand images."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import adaptive_avg_pool2d
 
 from learner.data import ByteArray, ImageSet
 from learner.features import BATCH, Extractor, FloatArray
@@ -22,7 +23,7 @@ def low_size(images: ImageSet) -> tuple[int, int]:
 
 def low_resolution(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Area averages: (N, 3, H, W) -> (N, 3 * h * w)."""
-    return F.adaptive_avg_pool2d(x, size).flatten(1)
+    return adaptive_avg_pool2d(x, size).flatten(1)
 
 
 def fit_pixels(images: ImageSet, components: int) -> Extractor:
@@ -47,8 +48,8 @@ class PrincipalComponents:
     components: FloatArray  # (D, 3 * h * w), orthonormal, largest variance first
 
     def __call__(self, pixels: ByteArray) -> FloatArray:
-        embedding: FloatArray = (self.pixels(pixels) - self.mean) @ self.components.T
-        return embedding
+        centered: FloatArray = self.pixels(pixels) - self.mean
+        return np.asarray(centered @ self.components.T, np.float32)
 
 
 def fit_pca(images: ImageSet, components: int) -> PrincipalComponents:
@@ -62,11 +63,11 @@ def fit_pca(images: ImageSet, components: int) -> PrincipalComponents:
     # At most 768 dimensions: the exact solution costs no more than a randomised one, and never varies.
     _, vectors = np.linalg.eigh((values - mean).T @ (values - mean))
     directions = _upright(vectors.T[::-1][:components])
-    return PrincipalComponents(pixels, low_size(images), mean.astype(np.float32), directions.astype(np.float32))
+    return PrincipalComponents(pixels, low_size(images), mean.astype(np.float32), directions)
 
 
-def _upright(directions: np.ndarray) -> np.ndarray:
+def _upright(directions: Any) -> FloatArray:
     """The sign of a direction is arbitrary; its largest entry is made positive."""
     largest = np.abs(directions).argmax(axis=1)
-    signs: np.ndarray = np.sign(directions[np.arange(len(directions)), largest])
-    return directions * signs[:, None]
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    return np.asarray(directions * signs[:, None], np.float32)

@@ -1,7 +1,7 @@
 """MODELS: architectures. A model maps (N, 3, H, W) in [0, 1] to logits (N, C).
 
-Each has `features(x) -> (N, H)`, a `head` with dropout before its linear layer, and `arguments`, with which the
-row builds it again. Whatever normalisation it wants happens inside, so that saved weights need nothing else.
+Each has `features(x) -> (N, H)`, a `head` with dropout before its linear layer, and the `arguments` that
+its row takes to build it again. It normalises inside, so that saved weights need nothing else.
 """
 
 from learner.config import NoSettings

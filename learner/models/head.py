@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import relu
 
 from learner.features.pixels import low_resolution
 
@@ -43,8 +43,8 @@ class DropoutHead(nn.Module):
     def samples(self, features: Tensor, masks: Tensor) -> Tensor:
         """Logits under each mask, all rows sharing it, as one matrix product: (N, H), (T, H) -> (T, N, C)."""
         masked = masks[:, None, :] * self.linear.weight  # (T, C, H)
-        logits = features @ masked.flatten(0, 1).T  # (N, T * C)
-        return logits.unflatten(1, (len(masks), -1)).transpose(0, 1) + self.linear.bias
+        logits = (features @ masked.flatten(0, 1).T).view(len(features), len(masks), -1)  # (N, T, C)
+        return torch.add(logits.transpose(0, 1), self.linear.bias)
 
 
 class PixelHead(nn.Module):
@@ -76,7 +76,7 @@ class PixelHead(nn.Module):
 
     def from_embedding(self, embedding: Tensor) -> Tensor:
         """(N, D) -> features (N, H)."""
-        return F.relu(self.hidden((embedding - self.center) / self.scale))
+        return relu(self.hidden((embedding - self.center) / self.scale))
 
     def features(self, x: Tensor) -> Tensor:
         return self.from_embedding((low_resolution(x, self.low) - self.mean) @ self.components.T)

@@ -1,8 +1,10 @@
-"""WideResNet, pre-activation: three stages of blocks, each stage half as large and twice as wide as the one before."""
+"""WideResNet, pre-activation: three stages of blocks, each half the size and twice the width."""
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import leaky_relu
 
 from learner.errors import BadSetting
 from learner.models.head import DropoutHead
@@ -11,8 +13,8 @@ SLOPE = 0.1  # of the leaky ReLU
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    # The semi-supervised literature uses momentum 0.001 over a million steps. After 300 steps that would still be
-    # three quarters the initial statistics; 0.1 follows the last ten batches, and the averaged copy smooths them.
+    # The literature's momentum of 0.001 suits a million steps: after 300, three quarters of the statistics
+    # would still be the initial ones. 0.1 follows the last ten batches; the averaged net smooths them.
     return nn.BatchNorm2d(channels, momentum=0.1)
 
 
@@ -33,16 +35,16 @@ class Block(nn.Module):
         self.shortcut = _conv(inner, outer, 1, stride) if inner != outer or stride > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        active = F.leaky_relu(self.norm1(x), SLOPE)
-        inside = self.dropout(F.leaky_relu(self.norm2(self.conv1(active)), SLOPE))
+        active = leaky_relu(self.norm1(x), SLOPE)
+        inside = self.dropout(leaky_relu(self.norm2(self.conv1(active)), SLOPE))
         around: Tensor = x if self.shortcut is None else self.shortcut(active)
-        return around + self.conv2(inside)
+        return torch.add(around, self.conv2(inside))
 
 
 class WideResNet(nn.Module):
     """WRN-depth-width: (N, 3, H, W) in [0, 1], any H and W from 8 -> logits (N, C).
 
-    `mean` and `std` per channel are buffers: set them to those of the images. BadSetting unless depth is 6n + 4.
+    `mean` and `std` are buffers to set to those of the images. BadSetting unless depth is 6n + 4.
     """
 
     kind = "wrn"
@@ -50,7 +52,8 @@ class WideResNet(nn.Module):
     std: Tensor  # (1, 3, 1, 1)
 
     def __init__(
-        self, num_classes: int, depth: int = 28, width: int = 2, dropout: float = 0.3, block_dropout: float = 0.0
+        self, num_classes: int, depth: int = 28, width: int = 2,
+        dropout: float = 0.3, block_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if depth < 10 or depth % 6 != 4:
@@ -63,7 +66,7 @@ class WideResNet(nn.Module):
         self.register_buffer("std", torch.full((1, 3, 1, 1), 0.5))
         widths = [16, 16 * width, 32 * width, 64 * width]
         blocks: list[nn.Module] = []
-        for stage, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False)):
+        for stage, (inner, outer) in enumerate(pairwise(widths)):
             for index in range((depth - 4) // 6):
                 stride = 2 if stage > 0 and index == 0 else 1
                 blocks.append(Block(outer if index else inner, outer, stride, block_dropout))
@@ -75,7 +78,7 @@ class WideResNet(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 64 * width), averaged over the last map."""
         last = self.blocks(self.stem((x - self.mean) / self.std))
-        return F.leaky_relu(self.norm(last), SLOPE).mean(dim=(2, 3))
+        return torch.mean(leaky_relu(self.norm(last), SLOPE), dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(x))

@@ -75,4 +75,5 @@ def require_two_classes(task: Task) -> None:
     seen = sorted(set(task.labels.values()))
     if len(seen) < 2:
         so_far = f"all {len(task.labels)} are of class {seen[0]}" if seen else "there are none"
-        raise TooFewLabels(f"training needs labels of at least two classes; so far {so_far}. Label a few more.")
+        message = f"training needs labels of at least two classes; so far {so_far}. Label a few more."
+        raise TooFewLabels(message)

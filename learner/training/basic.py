@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from learner.augment import weak
@@ -37,7 +37,8 @@ def train(task: Task, settings: BasicSettings) -> NetClassifier:
 
 
 def _is_small(images: ImageSet) -> bool:
-    return max(images.pixels.shape[1:3]) <= SMALL
+    height, width = images.pixels.shape[1:3]
+    return bool(max(height, width) <= SMALL)
 
 
 def _build(task: Task, settings: BasicSettings) -> Any:
@@ -68,7 +69,8 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
     optimizer = _optimizer(net, settings)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     decay = min(settings.ema_decay, max(0.0, 1 - 10 / steps))  # a short run would average in where it began
-    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
     rng = task.stream("data")
     batches = _batches(task, settings.batch_size, generator(rng), device)
     with seeded(rng, device):
@@ -95,7 +97,7 @@ def _optimizer(net: Any, settings: BasicSettings) -> torch.optim.Optimizer:
 def _batches(
     task: Task, size: int, draws: torch.Generator, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless augmented batches ((B, 3, H, W) in [0, 1], (B,)) out of reshuffled epochs, however few the labels."""
+    """Endless augmented batches ((B, 3, H, W) in [0, 1], (B,)) out of reshuffled epochs of any length."""
     ids, labels = labeled_ids(task)
     images = torch.from_numpy(task.images.take(ids)).to(device)  # (n, H, W, 3) uint8
     classes = torch.from_numpy(labels).to(device)
@@ -108,9 +110,10 @@ def _batches(
 
 
 def _step(net: Any, optimizer: torch.optim.Optimizer, x: Tensor, classes: Tensor) -> Tensor:
-    loss = F.cross_entropy(net(x), classes)
+    """One step down; the loss before it."""
+    loss = cross_entropy(net(x), classes)
     optimizer.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     optimizer.step()
     return loss.detach()
 

@@ -24,7 +24,7 @@ class Graph:
     """Each row of an embedding and its k nearest, itself among them, as in scikit-learn's LabelSpreading."""
 
     index: Any  # NearestNeighbors over the nodes
-    spread: csr_matrix  # (N, N), D^-1/2 A D^-1/2 without the diagonal, D the number of times that a row is a neighbour
+    spread: csr_matrix  # (N, N), D^-1/2 A D^-1/2 without the diagonal; D counts whose neighbour a row is
 
     @classmethod
     def of(cls, embedding: Rows, neighbors: int, report: Callable[[Event], None]) -> "Graph":
@@ -42,7 +42,7 @@ class Graph:
         return cls(index, (scale @ links @ scale).tocsr())
 
     def propagate(self, start: Mass, alpha: float) -> Mass:
-        """(N, C) labels as ones -> (N, C) distributions; a row that no label reaches stays zero. Zhou et al. 2003."""
+        """(N, C) labels as ones -> (N, C) distributions, zero where no label reaches. Zhou et al. 2003."""
         mass, before = start, np.zeros_like(start)
         for _ in range(MOST):
             mass = alpha * (self.spread @ mass) + (1 - alpha) * start
@@ -53,7 +53,7 @@ class Graph:
         return before
 
     def induce(self, known: Mass, embedding: Rows) -> Mass:
-        """(M, D) new rows -> (M, C): the mean of what is known of their neighbours, zero where that is nothing."""
+        """(M, D) new rows -> (M, C) the mean of what their neighbours know, zero where that is nothing."""
         nearest: IntArray = self.index.kneighbors(embedding, return_distance=False)
         return distributions(known[nearest].sum(axis=1))
 
@@ -61,4 +61,4 @@ class Graph:
 def distributions(mass: Mass) -> Mass:
     """Rows divided by their sum; rows of zeros stay."""
     total = mass.sum(axis=1, keepdims=True)
-    return np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
+    return np.asarray(np.divide(mass, total, out=np.zeros_like(mass), where=total > 0))

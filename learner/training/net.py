@@ -17,16 +17,18 @@ from learner.errors import BadSetting, NoDropout
 from learner.models.head import Net
 from learner.predict import Predictions, Report, Sampler, head_sampler, predict_net
 
+NO_HEAD_DROPOUT = "stochastic predictions need dropout before the head; set dropout above 0, for example 0.3"
+
 
 def require_stochastic(bayesian: str, dropout: float, block_dropout: float) -> None:
     """NoDropout where a net would predict the same T times: its BALD is zero, and ties would be random."""
     if bayesian not in ("head", "net"):
         raise BadSetting(f"setting 'bayesian' is {bayesian!r}; choose from head, net")
     if bayesian == "head" and dropout == 0:
-        raise NoDropout("stochastic predictions need dropout before the head; set dropout above 0, for example 0.3")
+        raise NoDropout(NO_HEAD_DROPOUT)
     if bayesian == "net" and block_dropout == 0:
         raise NoDropout(
-            "bayesian = net needs dropout inside the blocks; set block_dropout above 0, or bayesian to head"
+            "bayesian = net needs dropout inside the blocks; set block_dropout above 0, or bayesian = head"
         )
 
 
@@ -43,16 +45,17 @@ class NetClassifier:
     def predict(
         self, images: ImageSet, needs: frozenset[str], masks: np.random.Generator, report: Report
     ) -> Predictions:
-        """Every image of the set. Raises NoDropout when "mc" is needed and nothing in the net is stochastic."""
-        if "mc" not in needs:
-            return predict_net(self.net, images, needs, None, report, self.device)
+        """Every image of the set. NoDropout when "mc" is needed and nothing in the net is stochastic."""
+        sampler = self._sampler(masks) if "mc" in needs else None
+        with seeded(masks, self.device):
+            return predict_net(self.net, images, needs, sampler, report, self.device)
+
+    def _sampler(self, masks: np.random.Generator) -> Sampler:
         arguments = self.net.arguments
         require_stochastic(self.bayesian, arguments["dropout"], arguments["block_dropout"])
         if self.bayesian == "head":
-            sampler = head_sampler(self.net.head, self.samples, masks)
-            return predict_net(self.net, images, needs, sampler, report, self.device)
-        with seeded(masks, self.device):
-            return predict_net(self.net, images, needs, net_sampler(self.net, self.samples), report, self.device)
+            return head_sampler(self.net.head, self.samples, masks)
+        return net_sampler(self.net, self.samples)
 
     def save(self, folder: Path, classes: list[str]) -> None:
         checkpoint.save_net(folder, self.net, classes, self.image_size)
@@ -62,7 +65,7 @@ def net_sampler(net: Any, samples: int) -> Sampler:
     """T full passes through a copy of the net whose every dropout is active; draws from torch's generator."""
     patched = _patched(net)
 
-    def sample(x: Tensor, _: Tensor) -> Iterator[Tensor]:
+    def sample(x: Tensor, features: Tensor) -> Iterator[Tensor]:
         for _ in range(samples):
             yield patched(x)
 

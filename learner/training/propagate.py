@@ -1,7 +1,7 @@
 """propagate: labels spread over the nearest neighbours of cheap embeddings. Semi-supervised, in milliseconds.
 
-A graph has no weights and nothing stochastic: for Bayesian strategies and for files its answers are taught to a small
-head with dropout (distillation).
+A graph has no weights and nothing stochastic: for Bayesian strategies and for files, a small head with
+dropout is taught its answers (distillation).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 
 from learner import checkpoint
 from learner.config import PropagateSettings
@@ -20,10 +20,12 @@ from learner.device import generator, seeded
 from learner.errors import NoDropout
 from learner.events import Progress
 from learner.features import embed, extract, extractor
+from learner.features.pixels import PrincipalComponents
 from learner.models.head import PixelHead
 from learner.predict import Predictions, Report, head_sampler, join, moments
 from learner.training import Task, labeled_ids, require_two_classes
 from learner.training.graph import Graph, Mass, Rows
+from learner.training.net import NO_HEAD_DROPOUT
 
 CPU = torch.device("cpu")  # at this size a graphics card has nothing to gain
 ROWS = 512  # in one batch of stochastic heads
@@ -39,7 +41,7 @@ def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
     ids, classes = labeled_ids(task)
     labeled = task.images.positions(ids)
     nodes = _nodes(task, labeled, settings.max_images)
-    graph = _graph(task.images, embedding, nodes, settings, task.report)
+    graph = _graph(task, embedding, nodes, settings)
     start = np.zeros((len(nodes), task.num_classes))
     start[np.searchsorted(nodes, labeled), classes] = 1
     known = graph.propagate(start, settings.alpha)
@@ -47,7 +49,7 @@ def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
 
 
 def _nodes(task: Task, labeled: IntArray, most: int) -> IntArray:
-    """Positions of the images in the graph, increasing: all, or the labeled and a random rest up to `most`."""
+    """Positions of the images in the graph, increasing: all, or the labeled and a random rest."""
     if len(task.images) <= most:
         return np.arange(len(task.images))
     rest = np.random.default_rng(task.seed).permutation(len(task.images))
@@ -55,13 +57,20 @@ def _nodes(task: Task, labeled: IntArray, most: int) -> IntArray:
     return np.sort(np.concatenate([labeled, rest]))
 
 
-def _graph(images: ImageSet, embedding: Rows, nodes: IntArray, settings: PropagateSettings, report: Report) -> Graph:
+def _graph(task: Task, embedding: Rows, nodes: IntArray, settings: PropagateSettings) -> Graph:
     """The graph over these images, built once while they stay the same."""
+    images = task.images
     key = (settings.components, settings.neighbors, nodes.tobytes())
     if images.memo.get("graph", (None,))[0] != key:
-        images.memo["graph"] = key, Graph.of(embedding[nodes], settings.neighbors, report)
+        images.memo["graph"] = key, Graph.of(embedding[nodes], settings.neighbors, task.report)
     graph: Graph = images.memo["graph"][1]
     return graph
+
+
+def _components(task: Task, settings: PropagateSettings) -> PrincipalComponents:
+    fitted = extractor(task.images, "pca", settings.components)
+    assert isinstance(fitted, PrincipalComponents)
+    return fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +93,11 @@ class GraphClassifier:
         """
         embedding = self.embedding
         if images is not self.task.images:
-            embedding = extract(extractor(self.task.images, "pca", self.settings.components), images)
+            embedding = extract(_components(self.task, self.settings), images)
         probs = torch.from_numpy(_or_uniform(self._spread(images, embedding, report))).float()
         if not needs & {"mc", "penultimate"}:
             return Predictions(images.ids, probs)
-        return Predictions(images.ids, probs, **self._stochastic(torch.from_numpy(embedding), needs, masks))
+        return Predictions(images.ids, probs, **self._stochastic(embedding, needs, masks))
 
     def _spread(self, images: ImageSet, embedding: Rows, report: Report) -> Mass:
         """(N, C): the graph's own answer for its nodes, their neighbours' for the others."""
@@ -104,26 +113,30 @@ class GraphClassifier:
         report(Progress("scoring", len(images), len(images)))
         return mass
 
-    def _stochastic(self, embedding: Tensor, needs: frozenset[str], masks: np.random.Generator) -> dict[str, Tensor]:
+    def _stochastic(
+        self, embedding: Rows, needs: frozenset[str], masks: np.random.Generator
+    ) -> dict[str, Tensor]:
         """What the distilled head adds."""
         if "mc" in needs and self.settings.dropout == 0:
-            raise NoDropout("stochastic predictions need dropout before the head; set dropout above 0, for example 0.3")
+            raise NoDropout(NO_HEAD_DROPOUT)
         head = self.distilled
         sampler = head_sampler(head.head, self.settings.mc_samples, masks) if "mc" in needs else None
         batches = []
         with torch.inference_mode():
-            for rows in embedding.split(ROWS):
+            for start in range(0, max(len(embedding), 1), ROWS):
+                rows = torch.from_numpy(embedding[start : start + ROWS])
                 features = head.from_embedding(rows)
                 quantities = {"penultimate": features} if "penultimate" in needs else {}
                 if sampler:
-                    quantities["mean_probs"], quantities["expected_entropy"] = moments(sampler(rows, features))
+                    samples = sampler(rows, features)
+                    quantities["mean_probs"], quantities["expected_entropy"] = moments(samples)
                 batches.append(quantities)
         return join(batches)
 
     @cached_property
     def distilled(self) -> PixelHead:
         """The head that was taught the answers of the graph. Images that no label reaches teach nothing."""
-        fitted = extractor(self.task.images, "pca", self.settings.components)
+        fitted = _components(self.task, self.settings)
         taught = self.known.any(axis=1)
         x = torch.from_numpy(self.embedding[self.nodes[taught]])  # (n, D)
         with seeded(self.task.stream("init"), CPU):
@@ -156,8 +169,8 @@ def _distil(net: PixelHead, x: Tensor, probs: Tensor, task: Task) -> None:
             # With noise the head follows the graph between the images too: on held-out digits it agrees
             # with the graph in 97 % instead of 95.5 %.
             noisy = x[rows] + NOISE * net.scale * torch.randn(STEP_ROWS, x.shape[1], generator=draws)
-            loss = F.cross_entropy(net.head(net.from_embedding(noisy)), probs[rows])
+            loss = cross_entropy(net.head(net.from_embedding(noisy)), probs[rows])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()

@@ -11,14 +11,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, ImageFolderSettings, imagefolder
 from annotator.export import csv as csv_format
-from annotator.export.names import Names, safe_stem, split_suffix
 from annotator.importing.folder import scan
 from annotator.originals import from_printable
 from annotator.store import db as store
@@ -346,30 +343,6 @@ def test_names_of_files_are_safe_and_keep_their_suffix(make):
     assert len({name.casefold() for name in written}) == len(names)
     assert sum(name.casefold().endswith(".png") for name in written) == len(names) - 1
     assert {"a_b_.PNG", "_CON.png", "noext"} <= set(written)
-
-
-@given(st.text(max_size=300))
-def test_a_safe_name_is_one_plain_component(text):
-    for name in (safe_stem(text), "".join(split_suffix(text))):
-        assert name not in ("", ".", "..")
-        assert not set(name) & set('<>:"/\\|?*\0\n')
-        assert not name.startswith(".")
-        assert not name.endswith((" ", "."))
-        assert len(name.encode()) <= 200
-
-
-@given(st.lists(st.sampled_from(["a", "A", "a-2", "ß", "SS", "b"]), max_size=30))
-def test_taken_names_are_never_given_again(stems):
-    names = Names()
-    given_names = [names.take(stem, ".png") for stem in stems]
-    assert len({name.casefold() for name in given_names}) == len(stems)
-
-
-def test_a_name_taken_very_often_stays_quick():
-    names = Names()
-    start = time.perf_counter()
-    assert len({names.take("img", ".png") for _ in range(20_000)}) == 20_000
-    assert time.perf_counter() - start < 5
 
 
 def test_nothing_is_written_outside_of_the_target(tmp_path):

@@ -12,8 +12,6 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from annotator import images
@@ -21,7 +19,7 @@ from annotator.errors import AnnotatorError
 from annotator.importing import SOURCES, folder
 from annotator.importing.folder import scan, shuffle_value
 from annotator.importing.walk import walk
-from annotator.originals import Unreadable, digest, from_printable, open_image, open_original, printable
+from annotator.originals import digest, from_printable
 from annotator.store import db as store
 from annotator.store import images as image_store
 from annotator.store import project
@@ -178,15 +176,6 @@ def test_hostile_names_are_imported_and_shown_reversibly(place):
         name.encode()  # text that any file and any browser takes
 
 
-@given(st.binary(max_size=40) | st.text(max_size=20).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_printable_names_are_reversible(path):
-    assert from_printable(printable(path)) == path
-
-
-def test_names_that_print_stay_as_they_are():
-    assert printable("Größe 猫/été.JPG".encode()) == "Größe 猫/été.JPG"
-
-
 def test_broken_files_are_listed_with_the_reason_and_stop_nothing(place):
     picture(place.photos / "good.png")
     (place.photos / "empty.jpg").write_bytes(b"")
@@ -215,26 +204,6 @@ def test_links_that_leave_the_folder_are_refused_and_others_followed(place):
     assert place.images().keys() == {"in/b.png", "y.png"}
     assert place.problems().keys() == {"x.png", "dir"}
     assert all("leads out" in reason for reason in place.problems().values())
-
-
-@pytest.mark.parametrize(
-    "path", [b"../a.png", b"b/../../a.png", b"/etc/hostname", b"link/a.png", b"a\0.png", b"", b".", b"gone"]
-)
-def test_nothing_outside_the_folder_can_be_opened(tmp_path, path):
-    picture(tmp_path / "a.png")
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos/link").symlink_to(tmp_path)
-    with pytest.raises(Unreadable):
-        open_original(tmp_path / "photos", path)
-
-
-def test_an_image_is_opened_by_the_file_that_still_has_its_content(tmp_path):
-    for name in (b"old", b"new"):
-        (tmp_path / os.fsdecode(name)).write_bytes(name)
-    with open_image(tmp_path, [b"gone", b"old", b"new"], hashlib.sha256(b"new").hexdigest()) as file:
-        assert file.read() == b"new"
-    with pytest.raises(Unreadable, match="changed"):
-        open_image(tmp_path, [b"gone", b"old"], hashlib.sha256(b"new").hexdigest())
 
 
 def test_files_that_cannot_be_read_are_listed_and_read_again_later(place, monkeypatch):

@@ -119,6 +119,19 @@ def test_what_people_say_together(db, answers, expected):
     assert (status, class_id if status == "label" else expected[1]) == expected
 
 
+def test_a_person_who_corrects_an_imported_label_is_right(db):
+    imported = Answer("i", 3, "label", person(db, "import"), 1, via="import")
+    with store.write(db):
+        db["labels"].insert({**vars(imported), "source": "import", "created": "now"})
+    assert current(db)[3] == ("label", 1)
+    say(db, 3, kind="skip", by="bob")
+    assert current(db)[3] == ("label", 1)
+    correction = say(db, 3, class_id=2)
+    assert current(db)[3] == ("label", 2)
+    undo(db, correction)
+    assert current(db)[3] == ("label", 1)
+
+
 def test_an_answered_image_leaves_the_queue(db):
     (image,) = claim(db, "a")
     say(db, image)

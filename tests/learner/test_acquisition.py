@@ -1,0 +1,120 @@
+"""The contract of every strategy, and scores against baal's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from strategies import candidates, random_candidates
+
+from learner.acquisition import STRATEGIES
+from learner.acquisition.bayesian import bald
+from learner.acquisition.candidates import Candidates, Picks
+from learner.acquisition.uncertainty import entropy, margin
+from learner.errors import NotFinite
+from learner.predict import moments
+
+BY_SCORE = ["least_confidence", "margin", "entropy", "bald"]
+every_strategy = pytest.mark.parametrize("name", STRATEGIES)
+some_examples = hypothesis_settings(max_examples=25, deadline=None)
+
+
+def ask(name: str, given: Candidates, size: int, seed: int = 0) -> Picks:
+    row = STRATEGIES[name]
+    return row.load()(given, size, np.random.default_rng(seed), row.settings())
+
+
+@every_strategy
+@some_examples
+@given(given=candidates(), size=st.integers(1, 60), seed=st.integers(0, 9))
+def test_a_query_is_distinct_images_of_the_pool(name, given, size, seed):
+    ids = ask(name, given, size, seed).ids.tolist()
+    assert len(ids) == min(size, len(given.pool.ids))
+    assert len(set(ids)) == len(ids)
+    assert set(ids) <= set(given.pool.ids.tolist())
+
+
+@every_strategy
+@some_examples
+@given(given=candidates(), size=st.integers(1, 20), seed=st.integers(0, 9))
+def test_the_same_seed_asks_the_same_images(name, given, size, seed):
+    assert ask(name, given, size, seed).ids.tolist() == ask(name, given, size, seed).ids.tolist()
+
+
+@every_strategy
+@some_examples
+@given(given=candidates(), size=st.integers(1, 60))
+def test_scores_are_finite(name, given, size):
+    scores = ask(name, given, size).scores
+    assert scores is None or (len(scores) == min(size, len(given.pool.ids)) and np.isfinite(scores).all())
+
+
+@pytest.mark.parametrize("name", BY_SCORE)
+@some_examples
+@given(given=candidates(), size=st.integers(1, 60))
+def test_the_highest_scores_are_asked_first(name, given, size):
+    everything = ask(name, given, len(given.pool.ids)).scores
+    assert ask(name, given, size).scores.tolist() == sorted(everything.tolist(), reverse=True)[:size]
+
+
+@every_strategy
+def test_ties_are_broken_by_the_seed(name):
+    same = random_candidates(np.random.default_rng(0), 60, spread=0.0, copies=1000)
+    queries = {tuple(ask(name, same, 5, seed).ids.tolist()) for seed in range(5)}
+    assert len(queries) == 5
+
+
+@every_strategy
+def test_an_empty_pool_is_asked_nothing(name):
+    given = random_candidates(np.random.default_rng(0), 1, labeled=3)
+    nothing = {key: value[:0] for key, value in vars(given.pool).items()}
+    assert len(ask(name, replace(given, pool=replace(given.pool, **nothing)), 5).ids) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].needs])
+def test_a_prediction_that_is_not_a_number_stops_the_round(name):
+    given = random_candidates(np.random.default_rng(0), 20)
+    broken = {key: getattr(given.pool, key).clone() for key in ("probs", "mean_probs", "embedding")}
+    for values in broken.values():
+        values[7, 0] = torch.nan
+    with pytest.raises(NotFinite, match="not finite"):
+        ask(name, replace(given, pool=replace(given.pool, **broken)), 5)
+
+
+def test_random_selects_every_image_with_the_probability_it_says():
+    given = random_candidates(np.random.default_rng(0), 10)
+    queries = [ask("random", given, 3, seed) for seed in range(2000)]
+    shares = np.unique(np.concatenate([query.ids for query in queries]), return_counts=True)[1] / 2000
+    assert queries[0].probabilities == pytest.approx([0.3] * 3)
+    assert shares == pytest.approx(0.3, abs=0.05)
+
+
+def sampled_logits(spread: float) -> torch.Tensor:
+    rng = np.random.default_rng(1)
+    return torch.from_numpy(rng.uniform(-spread, spread, (20, 300, 10)).astype(np.float32))  # (T, N, C)
+
+
+# importing baal imports a module of structlog that announces its own end
+@pytest.mark.filterwarnings("ignore:`structlog.threadlocal`:DeprecationWarning")
+@pytest.mark.parametrize("spread", [0.0, 2.0, 40.0])
+def test_scores_agree_with_baal(spread):
+    from baal.active.heuristics import BALD, Entropy, Margin
+
+    logits = sampled_logits(spread)
+    samples = logits.softmax(dim=2).permute(1, 2, 0).numpy()  # (N, C, T)
+    probs = samples.mean(axis=2)
+    ours = bald(*moments(logits)).numpy()
+    assert ours == pytest.approx(BALD().compute_score(samples), abs=1e-5)
+    assert entropy(torch.from_numpy(probs)).numpy() == pytest.approx(Entropy().compute_score(probs), abs=1e-5)
+    # baal's margin is the gap itself, lowest asked first
+    assert 1 - margin(torch.from_numpy(probs)).numpy() == pytest.approx(Margin().compute_score(probs), abs=1e-5)
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0, 40.0, 800.0])
+def test_rounding_makes_bald_negative_by_a_millionth_at_most(spread):
+    mean_probs, expected_entropy = moments(sampled_logits(spread))
+    assert (entropy(mean_probs.double()) - expected_entropy).min() >= -1e-6
+    assert bald(mean_probs, expected_entropy).min() >= 0
