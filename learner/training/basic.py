@@ -22,6 +22,7 @@ from learner.training.net import NetClassifier, require_stochastic
 
 SMALL = 16  # px: up to here a short net and a short training suffice
 REPORTS = 40  # in a training
+UNHEARD = 50  # steps at most between two reports: a long training must hear that it shall stop
 
 
 def train(task: Task, settings: BasicSettings) -> NetClassifier:
@@ -71,6 +72,7 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
     decay = min(settings.ema_decay, max(0.0, 1 - 10 / steps))  # a short run would average in where it began
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
+    every = min(max(1, steps // REPORTS), UNHEARD)
     rng = task.stream("data")
     batches = _batches(task, settings.batch_size, generator(rng), device)
     with seeded(rng, device):
@@ -78,7 +80,7 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
             loss = _step(net, optimizer, *next(batches))
             schedule.step()
             averaged.update_parameters(net)
-            if step % max(1, steps // REPORTS) == 0 or step == steps:
+            if step % every == 0 or step == steps:
                 _check(loss, step, settings)
                 task.report(Progress("training", step, steps))
     return averaged.module.eval()

@@ -91,13 +91,17 @@ class GraphClassifier:
 
         Raises NoDropout when "mc" is needed and dropout is 0.
         """
-        embedding = self.embedding
-        if images is not self.task.images:
-            embedding = extract(_components(self.task, self.settings), images)
+        embedding = self.embed(images)
         probs = torch.from_numpy(_or_uniform(self._spread(images, embedding, report))).float()
         if not needs & {"mc", "penultimate"}:
             return Predictions(images.ids, probs)
         return Predictions(images.ids, probs, **self._stochastic(embedding, needs, masks))
+
+    def embed(self, images: ImageSet) -> Rows:
+        """(N, D): any images in the space of the graph."""
+        if images is self.task.images:
+            return self.embedding
+        return extract(_components(self.task, self.settings), images)
 
     def _spread(self, images: ImageSet, embedding: Rows, report: Report) -> Mass:
         """(N, C): the graph's own answer for its nodes, their neighbours' for the others."""
