@@ -53,8 +53,21 @@ def learning_options(function: F) -> F:
     """What and how the learner learns."""
     for option in (
         click.option("--query-size", type=click.IntRange(1), help="Images asked in one round."),
-        click.option("--set", "loop", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Any setting of the loop."),
-        click.option("--method-set", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the method."),
+        click.option(
+            "--set",
+            "loop",
+            multiple=True,
+            callback=_pairs,
+            metavar="NAME=VALUE",
+            help="Any setting of the loop.",
+        ),
+        click.option(
+            "--method-set",
+            multiple=True,
+            callback=_pairs,
+            metavar="NAME=VALUE",
+            help="A setting of the method.",
+        ),
         click.option("--method", type=click.Choice(list(METHODS)), help="How it learns."),
     ):
         function = option(function)
@@ -66,12 +79,20 @@ def serving_options(function: F) -> F:
     for option in (
         click.option("--no-learner", is_flag=True, help="Leave the learning process to another machine or command."),
         click.option("--no-browser", is_flag=True, help="Do not open a browser."),
-        click.option("--host-name", "names", multiple=True, help="A further name by which browsers reach this machine."),
+        click.option(
+            "--host-name", "names", multiple=True, help="A further name by which browsers reach this machine."
+        ),
         click.option("--allow-remote", is_flag=True, help="Let other machines in, by a link with a token."),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
-        click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port."),
+        click.option(
+            "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port."
+        ),
         click.option("--strategy", type=click.Choice(list(STRATEGIES)), help="How it chooses what to ask."),
-        click.option("--audit-share", type=click.FloatRange(0, 0.5), help="Share of images that measure and never train."),
+        click.option(
+            "--audit-share",
+            type=click.FloatRange(0, 0.5),
+            help="Share of images that measure and never train.",
+        ),
         click.option("--seed", type=click.IntRange(0), help="The seed of everything random."),
         learning_options,
         INSTANCE,
@@ -97,8 +118,16 @@ def demo(instance: Path, **options: Any) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--classes", default="", help="Class names, separated by commas.")
 @click.option("--labels-from-folders", is_flag=True, default=None, help="Take the names of folders as labels.")
-@click.option("--image-size", type=click.IntRange(8, 512), help="Side in pixels at which the learner sees images.  [default: 64]")
-@click.option("--flip/--no-flip", default=None, help="Does a mirrored image keep its class? Text and digits: no.  [default: yes]")
+@click.option(
+    "--image-size",
+    type=click.IntRange(8, 512),
+    help="Side in pixels at which the learner sees images.  [default: 64]",
+)
+@click.option(
+    "--flip/--no-flip",
+    default=None,
+    help="Does a mirrored image keep its class? Text and digits: no.  [default: yes]",
+)
 @serving_options
 def serve(folder: Path, instance: Path, classes: str, **options: Any) -> None:
     """Label the images of FOLDER, at any depth. The same command goes on where it stopped."""
@@ -119,7 +148,11 @@ def _facts(options: dict[str, Any]) -> dict[str, Any]:
     chosen = {key: options[key] for key in ("method", "strategy") if options[key]}
     if options["method_set"]:
         chosen["method_settings"] = options["method_set"]
-    return {"seed": options["seed"], "audit_share": options["audit_share"], "learning": {**chosen, "loop": loop}}
+    return {
+        "seed": options["seed"],
+        "audit_share": options["audit_share"],
+        "learning": {**chosen, "loop": loop},
+    }
 
 
 def _serve(instance: Path, options: dict[str, Any]) -> None:
@@ -167,7 +200,11 @@ def _say(out: Path, report: Report) -> None:
 @main.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("predictions.csv"), show_default=True)
-@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), help="An exported model.  [default: the project's]")
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="An exported model.  [default: the project's]",
+)
 @INSTANCE
 def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) -> None:
     """Classify the images of FOLDER, or of the project's whole pool, with confidence, into a CSV file."""
@@ -177,12 +214,37 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
 
 
 @main.command()
-@click.option("--oracle", type=click.Choice(["ground-truth"]), default="ground-truth", show_default=True, help="Who answers.")
+@click.option(
+    "--oracle",
+    type=click.Choice(["ground-truth"]),
+    default="ground-truth",
+    show_default=True,
+    help="Who answers.",
+)
 @click.option("--dataset", type=click.Choice(list(DATASETS)), default="digits", show_default=True)
-@click.option("--strategy", "strategies", type=click.Choice(list(STRATEGIES)), multiple=True, default=("random",), help="Again for each.")
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each strategy, seeds 0, 1, ...")
+@click.option(
+    "--strategy",
+    "strategies",
+    type=click.Choice(list(STRATEGIES)),
+    multiple=True,
+    default=("random",),
+    help="Again for each.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Runs of each strategy, seeds 0, 1, ...",
+)
 @click.option("--budget", type=click.IntRange(2), default=100, show_default=True, help="Labels in total.")
-@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/simulate"), show_default=True)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/simulate"),
+    show_default=True,
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @learning_options
 def simulate(
@@ -193,7 +255,13 @@ def simulate(
     from annotator.simulating import simulate as run
     from learner.config import LoopSettings
 
-    defaults = {"query_size": query_size or 10, "budget": budget, "cold_start": "random", "tail_size": 0, "full_query_only": True}
+    defaults = {
+        "query_size": query_size or 10,
+        "budget": budget,
+        "cold_start": "random",
+        "tail_size": 0,
+        "full_query_only": True,
+    }
     settings = resolve(LoopSettings, defaults, loop)
     click.echo(run(dataset, method or "propagate", method_set, strategies, range(seeds), settings, out, bar=not quiet))
 

@@ -28,7 +28,7 @@ def latest_model(instance: Path, db: Database) -> Path:
     row = rounds.latest_model(db)
     if row is None:
         raise AnnotatorError(f"the project in {instance} has no model yet; label a few images of two classes first")
-    return instance / row["folder"]
+    return instance / str(row["folder"])
 
 
 def export_model(instance: Path, db: Database, out: Path, settings: NoSettings) -> Report:
@@ -99,7 +99,8 @@ def _write(out: Path, rows: Iterable[tuple[str, str, float]]) -> int:
     with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for count, (name, label, confidence) in enumerate(rows, start=1):
+        for name, label, confidence in rows:
             writer.writerow((name, label, f"{confidence:.6f}"))
+            count += 1
     part.replace(out)
     return count

@@ -42,7 +42,10 @@ def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], 
     best = probs.argmax(1)
     rows = zip(image_ids.tolist(), best.tolist(), probs.max(1).tolist(), probs.astype("<f4"), strict=True)
     db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(class_ids))
-    db.executemany("INSERT INTO predictions VALUES (?, ?, ?, ?)", ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows))
+    db.executemany(
+        "INSERT INTO predictions VALUES (?, ?, ?, ?)",
+        ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows),
+    )
     db.commit()
     db.close()
     with part.open("rb+") as file:

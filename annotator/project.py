@@ -24,7 +24,12 @@ KEEP_ROUNDS = 3  # whose models and predictions stay on disk
 class StoreProject:
     """A project in an instance folder. `check` is called with every event and may raise Cancelled."""
 
-    def __init__(self, instance: Path, check: Callable[[], None] = lambda: None, clock: Callable[[], float] | None = None):
+    def __init__(
+        self,
+        instance: Path,
+        check: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] | None = None,
+    ):
         self.instance = instance
         self.db = store.connect(instance / store.FILE)
         self._check = check
@@ -85,7 +90,8 @@ class StoreProject:
         value = rounds.load_state(self.db)
         if value is None:
             return None
-        query = {key: tuple(v) if isinstance(v, list) else v for key, v in value.pop("query").items()}
+        query: dict[str, Any] = value.pop("query")
+        query = {key: tuple(v) if isinstance(v, list) else v for key, v in query.items()}
         return LoopState(**value, query=Query(**query))
 
     def save_state(self, state: LoopState) -> None:

@@ -10,11 +10,11 @@ def percent(value: float) -> str:
 def status_text(progress: dict[str, Any]) -> str:
     """`annotator status`, as a person reads it."""
     status = progress["status"]
-    learner = status["learner"]
+    learner, query = status["learner"], status["query"]
     lines = [
         f"{status['labels']} labels, {status['pool']} of {status['images']} images without an answer, "
         f"{status['problems']} files set aside",
-        f"query of round {status['query']['round']}: {status['query']['answered']} of {status['query']['size']} answered",
+        f"query of round {query['round']}: {query['answered']} of {query['size']} answered",
         f"audit: {status['audit']['labeled']} of {status['audit']['size']} labeled; {_accuracy(status)}",
         f"learner: {learner['activity'] if learner['alive'] else 'not running'}"
         + (f"; {learner['error']}" if learner["error"] else ""),

@@ -81,7 +81,8 @@ _ANSWERS = (
         SELECT 1 FROM standing AS b
         WHERE b.image_id = a.image_id AND b.person_id = a.person_id AND b.id > a.id)
         AND NOT (a.source = 'import' AND EXISTS (  -- what a person says replaces what a file said
-            SELECT 1 FROM standing AS b WHERE b.image_id = a.image_id AND b.source <> 'import' AND b.kind <> 'skip'))""",
+            SELECT 1 FROM standing AS b
+            WHERE b.image_id = a.image_id AND b.source <> 'import' AND b.kind <> 'skip'))""",
     # what the people together say of an image: a reviewer's word, else the strict majority's
     """CREATE VIEW current AS
         SELECT image_id, class_id, latest, CASE

@@ -29,7 +29,7 @@ _HEADERS = {
 def private_secret(path: Path) -> str:
     """The random text in a file that only its owner can read; written on first use."""
     try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))
     except FileExistsError:
         pass

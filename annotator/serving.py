@@ -42,7 +42,12 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
 
     Raises AnnotatorError when the instance holds another project.
     """
-    with_defaults = {"image_size": 64, "seed": secrets.randbits(31), "audit_share": 0.1, "flip": True}
+    with_defaults: dict[str, Any] = {
+        "image_size": 64,
+        "seed": secrets.randbits(31),
+        "audit_share": 0.1,
+        "flip": True,
+    }
     with_defaults |= {"labels_from_folders": False, "learning": {}}
     db = store.prepare(instance / store.FILE)
     facts = project.facts(db)
@@ -98,7 +103,9 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     listener = _listen(address)
     host, port = listener.getsockname()[:2]
     url = f"http://{_printable(host)}:{port}/" + (f"?token={token}" if token else "")
-    server = waitress.create_server(app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True)
+    server = waitress.create_server(
+        app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True
+    )
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short queue is no news
     supervisor = Supervisor(instance, learner=learner)
     supervisor.start()
@@ -136,7 +143,8 @@ def _listen(address: Address) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise AnnotatorError(
-            f"cannot listen on {address.host} port {address.port}: {reason}; name another with --port, or --port 0 for any"
+            f"cannot listen on {address.host} port {address.port}: {reason}; "
+            "name another with --port, or --port 0 for any"
         ) from None
     return listener
 

@@ -36,7 +36,12 @@ def simulate(
     """Every strategy with every seed; returns the table as text."""
     chosen = Choice(method, resolve(lookup("method", METHODS, method).settings, method_settings))
     cells = [
-        Cell(dataset, chosen, Choice(name, lookup("strategy", STRATEGIES, name).settings()), replace(settings, seed=seed))
+        Cell(
+            dataset,
+            chosen,
+            Choice(name, lookup("strategy", STRATEGIES, name).settings()),
+            replace(settings, seed=seed),
+        )
         for seed in seeds
         for name in dict.fromkeys(strategies)
     ]

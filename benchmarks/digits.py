@@ -53,7 +53,10 @@ def table(rows: list[dict]) -> str:
     found = curves(rows, ("strategy", "cold_start"))
     seconds = curves([r | {"s": r["train_seconds"] + r["predict_seconds"] + r["select_seconds"]} for r in rows],
                      ("strategy", "cold_start"), "s")  # fmt: skip
-    lines = ["| chosen by | " + " | ".join(map(str, BUDGETS)) + " | seconds a round |", "|---" * (len(BUDGETS) + 2) + "|"]
+    lines = [
+        "| chosen by | " + " | ".join(map(str, BUDGETS)) + " | seconds a round |",
+        "|---" * (len(BUDGETS) + 2) + "|",
+    ]
     for arm in ARMS:
         points = found[arm]
         cells = [f"{100 * p.mean:.1f} ± {100 * p.std:.1f}" for p in points]

@@ -18,7 +18,10 @@ def device() -> str:
 
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    model = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")),
+        platform.processor(),
+    )
     return f"{os.cpu_count()} cores of {model}"
 
 
@@ -31,7 +34,12 @@ def save(name: str, result: dict[str, Any]) -> Path:
     """Write results/NAME.json."""
     versions = {package: version(package) for package in ("torch", "scikit-learn", "numpy", "flask", "waitress")}
     command = " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]])
-    about = {"command": command, "device": device(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "versions": versions}
+    about = {
+        "command": command,
+        "device": device(),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "versions": versions,
+    }
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(about | result, indent=1) + "\n")
     return path

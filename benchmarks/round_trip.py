@@ -81,7 +81,12 @@ def figures(clients: list[Client], seconds: float) -> dict:
     for path in ("label", "next"):
         times = 1000 * np.array([t for client in clients for t in client.times[path]])
         p50, p99 = np.percentile(times, (50, 99))
-        result[path] = {"count": len(times), "p50_ms": round(p50, 2), "p99_ms": round(p99, 2), "max_ms": round(times.max(), 1)}
+        result[path] = {
+            "count": len(times),
+            "p50_ms": round(p50, 2),
+            "p99_ms": round(p99, 2),
+            "max_ms": round(times.max(), 1),
+        }
     result["labels_per_second"] = round(result["label"]["count"] / seconds, 1)
     return result
 
@@ -95,7 +100,10 @@ def fsync_ms(folder: Path, count: int = 300) -> dict:
             file.write(b"x" * 100)
             os.fsync(file.fileno())
             times.append(1000 * (time.perf_counter() - started))
-    return {"p50_ms": round(float(np.percentile(times, 50)), 2), "p99_ms": round(float(np.percentile(times, 99)), 2)}
+    return {
+        "p50_ms": round(float(np.percentile(times, 50)), 2),
+        "p99_ms": round(float(np.percentile(times, 99)), 2),
+    }
 
 
 def make_images(folder: Path, count: int) -> None:
@@ -130,7 +138,9 @@ def check(db: sqlite3.Connection, crowd: list[Client]) -> dict:
     """Every acknowledged answer is there once; no image was answered by two."""
     acknowledged = [answer for client in crowd for answer in client.acknowledged]
     stored = dict(db.execute("SELECT uuid, count(*) FROM labels GROUP BY uuid").fetchall())
-    twice = db.execute("SELECT count(*) FROM (SELECT 1 FROM labels GROUP BY image_id HAVING count(*) > 1)").fetchone()[0]
+    twice = db.execute("SELECT count(*) FROM (SELECT 1 FROM labels GROUP BY image_id HAVING count(*) > 1)").fetchone()[
+        0
+    ]
     return {
         "acknowledged": len(acknowledged),
         "lost": sum(name not in stored for name, _ in acknowledged),
@@ -138,6 +148,24 @@ def check(db: sqlite3.Connection, crowd: list[Client]) -> dict:
         "images_answered_twice": twice,
         "locked_errors": sum("locked" in error for client in crowd for error in client.errors),
     }
+
+
+def start(folder: Path, method: str) -> subprocess.Popen[str]:
+    """A real server on any free port, learning with small rounds."""
+    command = [
+        sys.executable,
+        "-m",
+        "annotator",
+        "serve",
+        str(folder / "photos"),
+        "--instance",
+        str(folder / "instance"),
+    ]
+    command += ["--classes", "dark,bright", "--port", "0", "--no-browser", "--image-size", "32", "--query-size", "50"]
+    command += ["--method", method]
+    if method == "basic":
+        command += ["--method-set", "depth=10", "--method-set", "width=1", "--method-set", "steps=300"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 @click.command()
@@ -150,16 +178,13 @@ def main(clients: int, seconds: int, pause: float, images: int, method: str) -> 
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
         make_images(folder / "photos", images)
-        command = [sys.executable, "-m", "annotator", "serve", str(folder / "photos"), "--classes", "dark,bright", "--port", "0",
-                   "--no-browser", "--instance", str(folder / "instance"), "--image-size", "32", "--method", method,
-                   "--query-size", "50", "--method-set", "depth=16", "--method-set", "width=1"]  # fmt: skip
-        server = subprocess.Popen(command if method == "basic" else command[:-4], stdout=subprocess.PIPE, text=True)
+        server = start(folder, method)
         port = int(re.search(r":(\d+)/", server.stdout.readline()).group(1))
         db = sqlite3.connect(folder / "instance" / "labels.db")
         while db.execute("SELECT activity FROM processes WHERE name = 'import'").fetchone()[0] != "complete":
             time.sleep(0.5)
         known = truth(db)
-        warm, first = phase(port, known, 2, 0.0, 3)  # enough labels for a round to begin
+        _, first = phase(port, known, 2, 0.0, 3)  # enough labels for a round to begin
         time.sleep(2)
         people, second = phase(port, known, clients, pause, seconds)
         closed, third = phase(port, known, clients, 0.0, seconds / 3)

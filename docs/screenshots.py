@@ -1,6 +1,6 @@
 """Make the pictures in docs/: starts the demo, answers truly, photographs the pages. Needs Chromium.
 
-    python docs/screenshots.py [--answers 320]
+python docs/screenshots.py [--answers 320]
 """
 
 import os
@@ -21,7 +21,13 @@ from learner.datasets import digits_images
 
 DOCS = Path(__file__).parent
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 360, "height": 780}
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def truth(instance: Path) -> dict[str, str]:
@@ -55,7 +61,17 @@ def main(answers: int) -> None:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         instance = Path(folder) / "instance"
-        command = [sys.executable, "-m", "annotator", "demo", "--no-browser", "--port", "0", "--instance", str(instance)]
+        command = [
+            sys.executable,
+            "-m",
+            "annotator",
+            "demo",
+            "--no-browser",
+            "--port",
+            "0",
+            "--instance",
+            str(instance),
+        ]
         server = subprocess.Popen([*command, "--seed", "4"], stdout=subprocess.PIPE, text=True)
         url = re.search(r"http://\S+", server.stdout.readline()).group()
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

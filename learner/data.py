@@ -44,7 +44,7 @@ class ImageSet:
     @property
     def side(self) -> int:
         """The shorter side in pixels."""
-        return min(self.pixels.shape[1:3])
+        return int(min(self.pixels.shape[1:3]))
 
     def positions(self, ids: IntArray) -> IntArray:
         """Where `ids` stand in `self.ids`; LearnerError for one that is not in the set."""

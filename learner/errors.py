@@ -25,5 +25,5 @@ class NoDropout(LearnerError):
     """A strategy needs stochastic predictions and the net has no active dropout."""
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked to stop
+class Cancelled(Exception):
     """Raised out of `report` when somebody asked to stop; never swallowed."""

@@ -183,9 +183,17 @@ def _play(round: _Round) -> LoopState:
     per_class = np.bincount(list(labels.values()), minlength=project.num_classes)
     project.report(
         RoundFinished(
-            number, round.method.name, round.strategy.name, len(labels), tuple(per_class.tolist()), evaluation,
-            *np.diff(times).tolist(), settings=_settings(round),
-        )  # fmt: skip
+            number,
+            round.method.name,
+            round.strategy.name,
+            len(labels),
+            tuple(per_class.tolist()),
+            evaluation,
+            times[1] - times[0],
+            times[2] - times[1],
+            times[3] - times[2],
+            _settings(round),
+        )
     )
     project.save_state(state)
     return state
@@ -275,7 +283,12 @@ def _side(ids: IntArray, predictions: Predictions | None, embedding: Tensor | No
     if predictions is None:
         return Side(ids, embedding=embedding)
     return Side(
-        ids, predictions.probs, predictions.mean_probs, predictions.expected_entropy, embedding, predictions.penultimate
+        ids,
+        predictions.probs,
+        predictions.mean_probs,
+        predictions.expected_entropy,
+        embedding,
+        predictions.penultimate,
     )
 
 

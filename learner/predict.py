@@ -35,7 +35,11 @@ def as_input(pixels: Tensor) -> Tensor:
 
 
 def predict_net(
-    net: Net, images: ImageSet, needs: frozenset[str], sampler: Sampler | None, report: Report,
+    net: Net,
+    images: ImageSet,
+    needs: frozenset[str],
+    sampler: Sampler | None,
+    report: Report,
     device: torch.device,
 ) -> Predictions:
     """Every image of the set by a net in evaluation mode; stochastic quantities where there is a sampler."""

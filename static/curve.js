@@ -52,14 +52,27 @@ export class Curve {
 function options() {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
-  const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+  const axis = {
+    stroke: color("--muted"),
+    grid: { stroke: color("--line"), width: 1 },
+    ticks: { show: false },
+    font: "12px system-ui",
+  };
   const edge = { stroke: "transparent", points: { show: false } };
   return {
     legend: { show: false, live: true },
     cursor: { drag: { x: false, y: false }, y: false, points: { size: 9 } },
     scales: { x: { time: false, range: xRange }, y: { range: yRange } },
-    axes: [{ ...axis, label: "labels", size: 28, labelSize: 20, labelGap: 0, labelFont: "12px system-ui" }, { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => `${Math.round(100 * tick)} %`) }],
-    series: [{}, edge, edge, { stroke: color("--accent"), width: 2.5, points: { show: true, size: 7, fill: color("--accent") } }],
+    axes: [
+      { ...axis, label: "labels", size: 28, labelSize: 20, labelGap: 0, labelFont: "12px system-ui" },
+      { ...axis, size: 56, values: (plot, ticks) => ticks.map((tick) => `${Math.round(100 * tick)} %`) },
+    ],
+    series: [
+      {},
+      edge,
+      edge,
+      { stroke: color("--accent"), width: 2.5, points: { show: true, size: 7, fill: color("--accent") } },
+    ],
     bands: [{ series: [2, 1], fill: color("--accent-soft") }],
   };
 }

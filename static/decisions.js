@@ -48,7 +48,8 @@ export function withWaiting(history, waiting) {
   const decisions = new Decisions(history);
   for (const { answer, url } of waiting) {
     if (answer.kind === "undo") decisions.remove(answer.undoes);
-    else decisions.add({ uuid: answer.uuid, image: answer.image, kind: answer.kind, class: answer.class, url });
+    else
+      decisions.add({ uuid: answer.uuid, image: answer.image, kind: answer.kind, class: answer.class, url });
   }
   return decisions;
 }

@@ -14,7 +14,7 @@ export function announce(text) {
   find("#said").textContent = text;
 }
 
-/** Runs `task` now and `pause` ms after each end, while the page is visible. Returns a function that runs it at once. */
+/** Runs `task` now and `pause` ms after each end, while the page is visible; returns what runs it at once. */
 export function whileVisible(task, pause) {
   let timer = 0;
   let running = false;

@@ -13,7 +13,7 @@ const LETTERS = { a: "accept", u: "unsure", f: "flag", h: "help" };
 const OF_A_CONTROL = new Set(["Enter", " "]);
 
 /**
- * The command of a keydown event: {name}, {name: "class", class: row of `classes`}, or null where it means nothing.
+ * The command of a keydown event: {name}, {name: "class", class: row of `classes`}, or null where it has none.
  * `place` is where the focus is: "page", "control" (keeps Enter and space) or "field" (keeps every key).
  * A held key gives {name: "ignore"}: nothing happens, and the browser must not scroll either.
  */

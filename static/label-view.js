@@ -63,11 +63,15 @@ export class View {
   /** `pick(decision)` is called when somebody clicks a thumbnail; `at` = uuid of the one on the screen. */
   past(decisions, at, pick) {
     const known = this.#thumbnails;
-    this.#thumbnails = new Map(decisions.map((each) => [each.uuid, known.get(each.uuid) ?? this.#thumbnail(each, pick)]));
-    for (const [uuid, element] of this.#thumbnails) element.firstChild.ariaCurrent = uuid === at ? "true" : null;
+    this.#thumbnails = new Map(
+      decisions.map((each) => [each.uuid, known.get(each.uuid) ?? this.#thumbnail(each, pick)]),
+    );
+    for (const [uuid, element] of this.#thumbnails)
+      element.firstChild.ariaCurrent = uuid === at ? "true" : null;
     const strip = find("#past");
     const elements = [...this.#thumbnails.values()];
-    const same = strip.children.length === elements.length && elements.every((each, i) => each === strip.children[i]);
+    const same =
+      strip.children.length === elements.length && elements.every((each, i) => each === strip.children[i]);
     if (!same) strip.replaceChildren(...elements); // moving an element would take the focus from it
     find("#no-past").hidden = decisions.length > 0;
   }
@@ -76,10 +80,14 @@ export class View {
     const { query, audit } = status;
     this.root.dataset.round = query.round;
     this.root.dataset.ranking = status.ranking;
-    find("#round").textContent = `round ${query.round}`;
-    Object.assign(find("#round-bar"), { max: Math.max(query.size, 1), value: Math.min(query.answered, query.size) });
+    find("#round").textContent = `round ${query.round + 1}`; // the one that these answers make
+    Object.assign(find("#round-bar"), {
+      max: Math.max(query.size, 1),
+      value: Math.min(query.answered, query.size),
+    });
     find("#round-count").textContent = `${query.answered}/${query.size}`;
-    find("#audit").textContent = audit.labeled < audit.needed ? `audit ${audit.labeled} of ${audit.needed}` : `audit ${audit.labeled}`;
+    find("#audit").textContent =
+      audit.labeled < audit.needed ? `audit ${audit.labeled} of ${audit.needed}` : `audit ${audit.labeled}`;
     find("#audit").hidden = audit.size === 0;
     find("#learner").textContent = learnerLine(status);
     find("#learner").classList.toggle("trouble", Boolean(status.learner.error));
@@ -89,7 +97,7 @@ export class View {
     Object.assign(this.root.dataset, { outbox: state.phase, kept: state.kept, aside: state.aside });
     this.#state = state;
     if (state.phase !== "saving") this.#badge();
-    else this.#saying ||= setTimeout(() => this.#badge(), CALM); // an answer that is through in a moment is no news
+    else this.#saying ||= setTimeout(() => this.#badge(), CALM); // what is through in a moment is no news
   }
 
   #badge() {
@@ -131,7 +139,10 @@ export class View {
   }
 
   #reason(item, importing) {
-    return [make("span", { className: "quiet", textContent: "Why this image: " }), why(item, this.name, importing)];
+    return [
+      make("span", { className: "quiet", textContent: "Why this image: " }),
+      why(item, this.name, importing),
+    ];
   }
 
   #again(past) {
@@ -141,10 +152,21 @@ export class View {
 
   #thumbnail(decision, pick) {
     const text = verdict(decision, this.name);
-    const picture = make("img", { src: small(decision.url), alt: "", width: 56, height: 56, decoding: "async" });
+    const picture = make("img", {
+      src: small(decision.url),
+      alt: "",
+      width: 56,
+      height: 56,
+      decoding: "async",
+    });
     picture.onload = () => picture.classList.toggle("crisp", picture.naturalWidth < CRISP);
     const caption = make("span", { className: "verdict", textContent: text });
-    const button = make("button", { type: "button", title: `${text}: click to correct it` }, picture, caption);
+    const button = make(
+      "button",
+      { type: "button", title: `${text}: click to correct it` },
+      picture,
+      caption,
+    );
     Object.assign(button.dataset, { uuid: decision.uuid, kind: decision.kind });
     button.onclick = () => pick(decision);
     return make("li", {}, button);

@@ -59,7 +59,8 @@ function followSaving(labeling) {
   labeling.outbox.addEventListener("change", () => {
     const { state } = labeling.outbox;
     labeling.view.outbox(state);
-    if (state.phase === "offline" && phase !== "offline") announce("Offline: your answers are kept on this device.");
+    if (state.phase === "offline" && phase !== "offline")
+      announce("Offline: your answers are kept on this device.");
     phase = state.phase;
     if (phase !== "saved") return;
     clearTimeout(timer);
@@ -84,7 +85,9 @@ function comeAndGo(labeling) {
 
 async function start() {
   const boot = JSON.parse(find("[data-boot]").dataset.boot);
-  const outbox = await openOutbox(`${boot.project.id} ${boot.person}`, (answer) => post("/api/label", answer));
+  const outbox = await openOutbox(`${boot.project.id} ${boot.person}`, (answer) =>
+    post("/api/label", answer),
+  );
   const decisions = withWaiting(boot.history, await outbox.waiting());
   const labeling = new Labeling(boot, outbox, decisions);
   listen(labeling);

@@ -8,7 +8,7 @@ import { Prefetch, load } from "./prefetch.js";
 import { verdict } from "./words.js";
 
 const UNREACHABLE =
-  "What you answered is kept in this browser and sent as soon as the server is back. This page tries again by itself.";
+  "What you answered is kept in this browser and sent as soon as the server is back; this page tries by itself.";
 
 export class Labeling {
   tab = uuid(); // not in sessionStorage: a duplicated tab would copy it
@@ -72,9 +72,17 @@ export class Labeling {
   #about(item, { uuid, kind, class: id }) {
     const suggestion = item.suggestion;
     return {
-      tab: this.tab, uuid, image: item.image, kind, class: id, via: "typed", undoes: null,
+      tab: this.tab,
+      uuid,
+      image: item.image,
+      kind,
+      class: id,
+      via: "typed",
+      undoes: null,
       seconds: Math.round(this.#watch.seconds() * 1000) / 1000,
-      suggested: suggestion?.class ?? null, shown: Boolean(suggestion), model: suggestion?.model ?? null,
+      suggested: suggestion?.class ?? null,
+      shown: Boolean(suggestion),
+      model: suggestion?.model ?? null,
     };
   }
 
@@ -84,7 +92,8 @@ export class Labeling {
     const standing = this.decisions.standing();
     const here = standing.findIndex((each) => each.uuid === this.past?.decision.uuid);
     const there = here + direction;
-    if (there >= standing.length) return announce("These are the last answers; older ones are not kept here.");
+    if (there >= standing.length)
+      return announce("These are the last answers; older ones are not kept here.");
     if (there < 0) return this.back();
     this.look(standing[there]);
   }
@@ -130,7 +139,7 @@ export class Labeling {
     announce("A picture could not be loaded; it goes back into the queue.");
     if (entry === this.past?.entry) return this.back();
     if (entry !== this.present) return;
-    post("/api/release", { tab: this.tab, images: [entry.item.image] }).catch(() => {}); // its lease runs out by itself
+    post("/api/release", { tab: this.tab, images: [entry.item.image] }).catch(() => {}); // its lease runs out
     this.#next();
     this.draw();
   }

@@ -14,7 +14,7 @@ export async function openOutbox(scope, send) {
 
 /**
  * Fires "change" whenever `state` does. Its phase: saved, saving, offline (no reply), refused (a reply that may
- * change, as after a login). What no repetition can help is set aside with its reason, and does not hold up the rest.
+ * change, as after a login). What no repetition can help is set aside with its reason and holds up nothing.
  */
 class Outbox extends EventTarget {
   images = new Map(); // uuid -> image of the answers that wait here
@@ -76,7 +76,7 @@ class Outbox extends EventTarget {
   }
 
   async #drain() {
-    for (let entry; (entry = await this.#store.first()); ) {
+    for (let entry; (entry = await this.#store.first());) {
       const error = await this.#deliver(entry);
       if (error) return this.#retryLater(error);
       this.#tell({ phase: "saving", reason: "", ...(await this.#counts()) });
@@ -122,7 +122,7 @@ class Outbox extends EventTarget {
   }
 }
 
-/** One sender among all tabs. Without a secure context there are no locks; the server knows each answer by its UUID. */
+/** One sender among all tabs. Only a secure context has locks; elsewhere the server knows each answer by its UUID. */
 async function alone(name, task) {
   return navigator.locks ? navigator.locks.request(name, task) : task();
 }

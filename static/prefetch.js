@@ -3,7 +3,7 @@
 const WANT = 6;
 const LOW = 3; // claim again from here on: one request for several images
 
-/** `claim(count, have)` -> {items, waiting}; `release(images)` gives unseen ones back; `held()` = images kept elsewhere. */
+/** `claim(count, have)` -> {items, waiting}; `release(images)`; `elsewhere()` = images that are not to come again. */
 export class Prefetch {
   entries = [];
   #claim;
@@ -30,7 +30,7 @@ export class Prefetch {
     this.entries.unshift(entry);
   }
 
-  /** Claims what is missing. Resolves to why there is nothing, or null; rejects when the server cannot be asked. */
+  /** Claims what is missing. Resolves to why there is nothing, or null; rejects when there is no answer. */
   fill() {
     return this.#inTurn(async () => {
       if (this.entries.length > LOW) return null;
@@ -40,7 +40,7 @@ export class Prefetch {
     });
   }
 
-  /** Exchanges the unseen entries for those of a new ranking. The old ones stay usable until the new ones are here. */
+  /** Exchanges the unseen entries for those of a new ranking; they stay usable until the new ones are here. */
   refresh() {
     return this.#inTurn(async () => {
       const stale = new Set(this.entries);

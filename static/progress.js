@@ -17,7 +17,10 @@ function draw({ status, classes, rounds }) {
   drawFigures(status);
   drawLearner(status.learner);
   needed = status.audit.needed;
-  show("#importing", status.importing ? `Reading the images: ${part(status.importing)}; ${status.problems} set aside.` : "");
+  show(
+    "#importing",
+    status.importing ? `Reading the images: ${part(status.importing)}; ${status.problems} set aside.` : "",
+  );
   const now = JSON.stringify([classes, rounds]);
   if (now === drawn) return;
   drawn = now;
@@ -29,10 +32,16 @@ function draw({ status, classes, rounds }) {
 function drawFigures({ labels, pool, accuracy, audit }) {
   find("#labels").textContent = labels.toLocaleString("en");
   find("#pool").textContent = pool.toLocaleString("en");
-  find("#accuracy-of").textContent = accuracy ? `accuracy (${EXAMS[accuracy.exam] ?? accuracy.exam})` : "accuracy";
+  find("#accuracy-of").textContent = accuracy
+    ? `accuracy (${EXAMS[accuracy.exam] ?? accuracy.exam})`
+    : "accuracy";
   find("#accuracy").textContent = accuracy ? percent(accuracy.value) : "–";
-  const missing = audit.size ? `${audit.labeled} of ${audit.needed} audit answers` : "measured after the first round";
-  find("#accuracy-note").textContent = accuracy ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, on ${accuracy.n} images` : missing;
+  const missing = audit.size
+    ? `${audit.labeled} of ${audit.needed} audit answers`
+    : "measured after the first round";
+  find("#accuracy-note").textContent = accuracy
+    ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, on ${accuracy.n} images`
+    : missing;
 }
 
 function drawLearner(learner) {
@@ -42,7 +51,10 @@ function drawLearner(learner) {
   bar.hidden = !(learner.alive && learner.total > 0);
   Object.assign(bar, { max: learner.total || 1, value: learner.done });
   show("#trouble", trouble(learner));
-  Object.assign(find("#pause"), { disabled: false, textContent: paused ? "Resume learning" : "Pause learning" });
+  Object.assign(find("#pause"), {
+    disabled: false,
+    textContent: paused ? "Resume learning" : "Pause learning",
+  });
 }
 
 function doing({ alive, paused, activity, done, total }) {
@@ -64,7 +76,12 @@ function drawClasses(classes) {
   const row = ({ name, labels }) => {
     const bar = make("span", { className: "bar", ariaHidden: "true" });
     bar.style.setProperty("--share", labels / most);
-    return make("tr", {}, header(make("span", { className: "name", textContent: name })), make("td", {}, bar, make("span", { className: "count", textContent: labels })));
+    return make(
+      "tr",
+      {},
+      header(make("span", { className: "name", textContent: name })),
+      make("td", {}, bar, make("span", { className: "count", textContent: labels })),
+    );
   };
   find("#classes").replaceChildren(...classes.map(row));
 }
@@ -101,10 +118,14 @@ function drawCurve(rounds) {
   const known = rounds.filter((round) => round.accuracy !== null);
   find("#curve").hidden = find("#reading").hidden = known.length === 0;
   const last = rounds.at(-1);
-  const before = last?.exam === "audit" ? `${last.exam_size ?? 0} of ${needed} audit answers: the curve begins when they are complete.` : "The curve begins after the first round.";
+  const before =
+    last?.exam === "audit"
+      ? `${last.exam_size ?? 0} of ${needed} audit answers: the curve begins when they are complete.`
+      : "The curve begins after the first round.";
   show("#no-curve", known.length ? "" : before);
   if (!known.length) return;
-  find("#curve").ariaLabel = `Learning curve: ${percent(known.at(-1).accuracy)} after ${known.at(-1).labels} labels. The table of rounds has all values.`;
+  find("#curve").ariaLabel =
+    `Learning curve: ${percent(known.at(-1).accuracy)} after ${known.at(-1).labels} labels. The table of rounds has all values.`;
   curve.show(known);
 }
 
@@ -120,7 +141,10 @@ async function poll() {
   try {
     draw(await get("/api/progress"));
   } catch (error) {
-    show("#trouble", error.status ? error.message : "The server does not answer; this page tries again by itself.");
+    show(
+      "#trouble",
+      error.status ? error.message : "The server does not answer; this page tries again by itself.",
+    );
   }
 }
 

@@ -41,7 +41,7 @@ class Store {
 
   /** Takes an entry out of the way of the others, with the reason; nothing is dropped. */
   async setAside({ key, answer, url }, reason) {
-    await this.#put(ASIDE, { answer, url, reason }); // first: a crash in between leaves two, and the server knows both
+    await this.#put(ASIDE, { answer, url, reason }); // first: a crash in between leaves two, never none
     await this.remove({ key });
   }
 

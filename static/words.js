@@ -22,7 +22,8 @@ export function why({ source, round, strategy, suggestion }, name, importing) {
 
 function hesitation({ class: first, confidence, second, second_confidence: next }, name) {
   const close = second !== null && next >= HESITATES * confidence;
-  if (close) return `the model hesitates between ${name(first)} (${share(confidence)}) and ${name(second)} (${share(next)})`;
+  if (close)
+    return `the model hesitates between ${name(first)} (${share(confidence)}) and ${name(second)} (${share(next)})`;
   return `the model expects ${name(first)} (${share(confidence)}) and would like to know`;
 }
 
@@ -39,7 +40,10 @@ export function learnerLine({ learner, model, query, importing }) {
 
 function doing({ alive, paused, activity, done, total }, model) {
   if (paused) return "learning is paused";
-  if (!alive) return activity === "not started" ? "the learning process is starting" : "the learning process is not running";
+  if (!alive)
+    return activity === "not started"
+      ? "the learning process is starting"
+      : "the learning process is not running";
   if (activity === "ready") return model === null ? "no model yet" : "the model is up to date";
   return total > 0 ? `${activity} ${Math.floor((100 * done) / total)} %` : activity;
 }
@@ -58,7 +62,12 @@ export function part({ done, total }) {
 
 /** The outbox badge: short, and the whole story. */
 export function badge({ phase, kept, aside, fleeting, reason }) {
-  const short = { saved: "saved", saving: `saving (${kept})`, offline: `offline (${kept} kept)`, refused: `waiting (${kept} kept)` };
+  const short = {
+    saved: "saved",
+    saving: `saving (${kept})`,
+    offline: `offline (${kept} kept)`,
+    refused: `waiting (${kept} kept)`,
+  };
   const long = {
     saved: "Every answer is on the server.",
     saving: "Answers are on their way to the server.",

@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from annotator.store import labels, project, queue
 from annotator.store import db as store
+from annotator.store import labels, project, queue
 
 
 @dataclass

@@ -41,7 +41,9 @@ def imported(path: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_learner_never_imports_the_annotator(path):
-    assert not [name for name in imported(path) if name[0] in ("annotator", "flask", "click", "sqlite_utils", "sqlite3")]
+    assert not [
+        name for name in imported(path) if name[0] in ("annotator", "flask", "click", "sqlite_utils", "sqlite3")
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())

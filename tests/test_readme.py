@@ -43,7 +43,9 @@ def test_every_command_runs_in_the_order_of_the_page(tmp_path, photos):
                 answer_truly(store.connect(tmp_path / "instance" / store.FILE), 24)
                 live.until("api/status", lambda answer: answer["status"]["model"])
         else:
-            done = subprocess.run([sys.executable, "-m", "annotator", *line], cwd=tmp_path, capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, "-m", "annotator", *line], cwd=tmp_path, capture_output=True, text=True
+            )
             assert done.returncode == 0, (line, done.stderr)
     assert {"labels.csv", "labeled", "model", "predictions.csv", "runs"} <= {path.name for path in tmp_path.iterdir()}
 

@@ -37,7 +37,7 @@ def _mimetype(path: Path) -> str:
 def _cached(image_id: int, size: int) -> Path:
     """The file of a rendition; NotFound and Unreadable say why there is none."""
     image = image_store.get(shared.database(), image_id)
-    folder = shared.instance() / "renditions" / image["sha256"][:2]
+    folder = shared.instance() / "renditions" / str(image["sha256"])[:2]
     stem = f"{image['sha256']}-{size}"
     for suffix in _TYPES.values():
         if (folder / (stem + suffix)).exists():
@@ -46,7 +46,7 @@ def _cached(image_id: int, size: int) -> Path:
     with open_image(project_folder, image["paths"], image["sha256"]) as file:
         data, mimetype = images.rendition(images.decode(file), size)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (stem + _TYPES[mimetype])
+    path: Path = folder / (stem + _TYPES[mimetype])
     part = folder / f"{uuid4().hex}.part"  # two requests may make the same one
     part.write_bytes(data)
     part.replace(path)

@@ -23,7 +23,12 @@ def page() -> ResponseReturnValue:
     db = shared.database()
     with store.write(db):
         person = shared.person_id()
-    boot = {"project": current_app.config["PROJECT"], "person": shared.PERSON, "classes": project_store.classes(db), "history": _history(person)}
+    boot = {
+        "project": current_app.config["PROJECT"],
+        "person": shared.PERSON,
+        "classes": project_store.classes(db),
+        "history": _history(person),
+    }
     return render_template("label/index.html", boot=boot, classes=boot["classes"])
 
 
@@ -57,7 +62,10 @@ def _items(slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _item(
-    slot: dict[str, Any], image: dict[str, Any], model: dict[str, Any] | None, said: predictions.Suggestion | None
+    slot: dict[str, Any],
+    image: dict[str, Any],
+    model: dict[str, Any] | None,
+    said: predictions.Suggestion | None,
 ) -> dict[str, Any]:
     item = {"image": slot["image_id"], "url": shared.image_url(slot["image_id"], image["sha256"])}
     item |= {key: image[key] for key in ("width", "height")}
@@ -76,10 +84,13 @@ def _why_nothing() -> str:
     if rounds.process(db, "import")["activity"] != "complete":
         return "The images are still being read. The first one appears here by itself."
     if not counts["usable"]:
-        return f"No image could be read ({counts['problems']} files set aside, see Files). Add images to the folder and start again."
+        aside = f"{counts['problems']} files set aside, see Files"
+        return f"No image could be read ({aside}). Add images to the folder and start again."
     if counts["answered"] < counts["usable"]:
         return "Every image without an answer is on another screen. It comes back here when that one is closed."
-    return f"All {counts['usable']} images have an answer. See Progress, or take the labels away with `annotator export`."
+    return (
+        f"All {counts['usable']} images have an answer. See Progress, or take the labels away with `annotator export`."
+    )
 
 
 @blueprint.post("/api/label")

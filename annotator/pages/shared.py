@@ -4,7 +4,7 @@ import sqlite3
 import time
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, current_app, g, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -57,7 +57,7 @@ def field(values: dict[str, Any], name: str, kind: type, *, optional: bool = Fal
         value = float(value)
     if type(value) is not kind:
         raise AnnotatorError(f"{name!r} must be of type {kind.__name__}, not {value!r:.40}")
-    size = len(value) if isinstance(value, str | list) else abs(value)
+    size: float = len(value) if isinstance(value, str | list) else abs(cast(float, value))
     if not size <= limit:  # not >: NaN is refused too
         raise AnnotatorError(f"{name!r} is larger than {limit}")
     return value

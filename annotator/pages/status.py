@@ -66,7 +66,13 @@ def accuracy(row: dict[str, Any] | None) -> dict[str, Any] | None:
     """A round's accuracy with its interval, once enough audit answers stand behind it."""
     if row is None or row["accuracy"] is None or (row["exam"] == "audit" and row["exam_size"] < MIN_AUDIT):
         return None
-    return {"value": row["accuracy"], "low": row["low"], "high": row["high"], "n": row["exam_size"], "exam": row["exam"]}
+    return {
+        "value": row["accuracy"],
+        "low": row["low"],
+        "high": row["high"],
+        "n": row["exam_size"],
+        "exam": row["exam"],
+    }
 
 
 def progress(db: Database) -> dict[str, Any]:
@@ -80,5 +86,7 @@ def _round(row: dict[str, Any]) -> dict[str, Any]:
     keys = ("number", "strategy", "method", "labels", "finished", "exam", "exam_size")
     shown = accuracy(row)
     seconds = {name: row[f"{name}_seconds"] for name in ("train", "predict", "select")}
-    figures = {key: shown[name] if shown else None for key, name in (("accuracy", "value"), ("low", "low"), ("high", "high"))}
+    figures = {
+        key: shown[name] if shown else None for key, name in (("accuracy", "value"), ("low", "low"), ("high", "high"))
+    }
     return {key: row[key] for key in keys} | {"seconds": seconds} | figures

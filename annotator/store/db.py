@@ -24,7 +24,9 @@ def connect(path: Path) -> Database:
     One connection belongs to one thread at a time. Raises AnnotatorError when there is no such file.
     """
     if not path.exists():
-        raise AnnotatorError(f"no project at {path.parent}; start one with `annotator demo` or `annotator serve FOLDER`")
+        raise AnnotatorError(
+            f"no project at {path.parent}; start one with `annotator demo` or `annotator serve FOLDER`"
+        )
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")

@@ -44,7 +44,7 @@ def add(db: Database, answer: Answer, tab: str, now: float) -> bool:
     row = {key: getattr(answer, key) for key in Answer.__dataclass_fields__}
     row |= _origin(db, answer, slot)
     row |= {"late": _is_late(db, answer, slot, tab, now), "created": utc_now()}
-    db["labels"].insert(row)
+    db.table("labels").insert(row)
     if answer.kind == "undo":
         queue.put_back(db, row, tab, now)
     else:

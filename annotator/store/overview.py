@@ -9,7 +9,7 @@ from annotator.store import images
 
 
 def counts(db: Database) -> dict[str, int]:
-    """usable images, how many are in the audit, have an answer, have a label, are both; and problems: files set aside."""
+    """usable images; how many are in the audit, have an answer, have a label, are both; problems: files set aside."""
     sql = """SELECT count(*) AS answered, coalesce(sum(status = 'label'), 0) AS labeled,
         coalesce(sum(status = 'label' AND audit), 0) AS audit_labeled
         FROM current JOIN images ON images.id = current.image_id WHERE aside IS NULL"""

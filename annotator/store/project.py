@@ -49,7 +49,7 @@ def add_classes(db: Database, names: list[str]) -> None:
         if name in have:
             continue
         key = _free_key(name, used, {n for n in names if len(n) == 1})
-        db["classes"].insert({"name": name, "key": key})
+        db.table("classes").insert({"name": name, "key": key})
         have.add(name)
         used.add(key)
 
@@ -63,9 +63,8 @@ def _free_key(name: str, used: set[str], wanted: set[str]) -> str:
 
 def count_up(db: Database, counter: str) -> int:
     """Add one to a counter and return it. Call inside `write`."""
-    sql = (
-        "INSERT INTO counters (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
-    )
+    sql = """INSERT INTO counters (name, value) VALUES (?, 1)
+        ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"""
     return int(db.execute(sql, [counter]).fetchone()[0])
 
 

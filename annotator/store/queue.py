@@ -81,7 +81,7 @@ def put_back(db: Database, origin: dict[str, Any], tab: str, now: float) -> None
     slot = {key: origin[key] for key in ("image_id", "source", "strategy", "score", "probability", "person_id")}
     slot |= {"source": "audit" if origin["source"] == "audit" else "query", "round": origin["round"] or 0}
     slot |= {"rank": -1, "tab": tab, "leased_until": now + LEASE_SECONDS}
-    db["queue"].insert(slot, ignore=True)
+    db.table("queue").insert(slot, ignore=True)
 
 
 def release(db: Database, tab: str, image_ids: Iterable[int] | None = None) -> None:

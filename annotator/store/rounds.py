@@ -33,12 +33,12 @@ def query_progress(db: Database) -> dict[str, int]:
 def start(db: Database, number: int, labels: int) -> None:
     """A round begins, or begins again after it was given up. Call inside `write`."""
     row = {"number": number, "labels": labels, "started": utc_now()}
-    db["rounds"].insert(row, pk="number", replace=True)
+    db.table("rounds").insert(row, pk="number", replace=True)
 
 
 def update(db: Database, number: int, **values: Any) -> None:
     """Call inside `write`."""
-    db["rounds"].update(number, values)
+    db.table("rounds").update(number, values)
 
 
 def finished(db: Database) -> list[dict[str, Any]]:
@@ -58,13 +58,14 @@ def process(db: Database, name: str) -> dict[str, Any]:
 
 def tell(db: Database, name: str, **values: Any) -> None:
     """Set columns of a process's row. Call inside `write`."""
-    db["processes"].update(name, values)
+    db.table("processes").update(name, values)
 
 
 def take_lease(db: Database, name: str, owner: str, now: float) -> bool:
     """Become the only process of this name, if no other was seen lately. Call inside `write`."""
     sql = """UPDATE processes SET owner = :owner, heartbeat = :now
-        WHERE name = :name AND (owner IS NULL OR owner = :owner OR heartbeat < :now - :stale OR heartbeat > :now + :stale)"""
+        WHERE name = :name
+            AND (owner IS NULL OR owner = :owner OR heartbeat < :now - :stale OR heartbeat > :now + :stale)"""
     values = {"owner": owner, "now": now, "name": name, "stale": STALE_SECONDS}
     return db.execute(sql, values).rowcount == 1
 

@@ -18,9 +18,7 @@ MANY = 50_000  # images; beyond, k-means reads them in batches
 Rows = NDArray[np.float32]
 
 
-def select_typiclust(
-    candidates: Candidates, size: int, rng: np.random.Generator, settings: TypiclustSettings
-) -> Picks:
+def select_typiclust(candidates: Candidates, size: int, rng: np.random.Generator, settings: TypiclustSettings) -> Picks:
     """The most typical image of each cluster, clusters with fewest labels first, then the largest.
 
     There are as many clusters as labels and picks together. Scores are typicalities; they follow the order of

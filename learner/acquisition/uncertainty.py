@@ -17,12 +17,14 @@ def margin(probs: Tensor) -> Tensor:
     Higher means less certain. Needs at least two classes. Scheffer et al. 2001.
     """
     first, second = probs.topk(2, dim=1).values.T
-    return 1 - (first - second)
+    gap: Tensor = first - second
+    return 1 - gap
 
 
 def entropy(probs: Tensor) -> Tensor:
     """Shannon entropy in nats: (N, C) -> (N,), in [0, ln C]; a probability of zero counts as zero."""
-    return torch.special.entr(probs).sum(dim=1)
+    terms: Tensor = torch.special.entr(probs)
+    return terms.sum(dim=1)
 
 
 select_least_confidence = by_score(lambda candidates: least_confidence(candidates.pool.need("probs")))

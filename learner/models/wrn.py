@@ -52,8 +52,12 @@ class WideResNet(nn.Module):
     std: Tensor  # (1, 3, 1, 1)
 
     def __init__(
-        self, num_classes: int, depth: int = 28, width: int = 2,
-        dropout: float = 0.3, block_dropout: float = 0.0,
+        self,
+        num_classes: int,
+        depth: int = 28,
+        width: int = 2,
+        dropout: float = 0.3,
+        block_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if depth < 10 or depth % 6 != 4:

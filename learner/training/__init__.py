@@ -53,7 +53,11 @@ class Classifier(Protocol):
     """What a method returns."""
 
     def predict(
-        self, images: ImageSet, needs: frozenset[str], masks: np.random.Generator, report: Callable[[Event], None]
+        self,
+        images: ImageSet,
+        needs: frozenset[str],
+        masks: np.random.Generator,
+        report: Callable[[Event], None],
     ) -> "Predictions":
         """Every image of the set. `probs` always; "mc" and "penultimate" when needed.
 

@@ -46,9 +46,7 @@ def _build(task: Task, settings: BasicSettings) -> Any:
     """A fresh net that knows the colours of the images."""
     depth = settings.depth or (10 if _is_small(task.images) else 28)
     with seeded(task.stream("init"), torch.device("cpu")):
-        net = MODELS["wrn"].load()(
-            task.num_classes, depth, settings.width, settings.dropout, settings.block_dropout
-        )
+        net = MODELS["wrn"].load()(task.num_classes, depth, settings.width, settings.dropout, settings.block_dropout)
     mean, std = _colors(task.images)
     net.mean.copy_(mean[:, None, None])
     net.std.copy_(std[:, None, None])
@@ -96,9 +94,7 @@ def _optimizer(net: Any, settings: BasicSettings) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True)
 
 
-def _batches(
-    task: Task, size: int, draws: torch.Generator, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(task: Task, size: int, draws: torch.Generator, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless augmented batches ((B, 3, H, W) in [0, 1], (B,)) out of reshuffled epochs of any length."""
     ids, labels = labeled_ids(task)
     images = torch.from_numpy(task.images.take(ids)).to(device)  # (n, H, W, 3) uint8

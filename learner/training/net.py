@@ -27,9 +27,7 @@ def require_stochastic(bayesian: str, dropout: float, block_dropout: float) -> N
     if bayesian == "head" and dropout == 0:
         raise NoDropout(NO_HEAD_DROPOUT)
     if bayesian == "net" and block_dropout == 0:
-        raise NoDropout(
-            "bayesian = net needs dropout inside the blocks; set block_dropout above 0, or bayesian = head"
-        )
+        raise NoDropout("bayesian = net needs dropout inside the blocks; set block_dropout above 0, or bayesian = head")
 
 
 @dataclass(frozen=True, eq=False)

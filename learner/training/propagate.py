@@ -117,9 +117,7 @@ class GraphClassifier:
         report(Progress("scoring", len(images), len(images)))
         return mass
 
-    def _stochastic(
-        self, embedding: Rows, needs: frozenset[str], masks: np.random.Generator
-    ) -> dict[str, Tensor]:
+    def _stochastic(self, embedding: Rows, needs: frozenset[str], masks: np.random.Generator) -> dict[str, Tensor]:
         """What the distilled head adds."""
         if "mc" in needs and self.settings.dropout == 0:
             raise NoDropout(NO_HEAD_DROPOUT)

@@ -153,7 +153,18 @@ def test_predicting_before_there_is_a_model_says_what_to_do(instance, tmp_path):
 
 
 def test_a_simulation_gives_table_rows_and_curves(tmp_path):
-    arguments = ["--strategy", "random", "--strategy", "margin", "--seeds", 2, "--budget", 30, "--out", tmp_path / "out"]
+    arguments = [
+        "--strategy",
+        "random",
+        "--strategy",
+        "margin",
+        "--seeds",
+        2,
+        "--budget",
+        30,
+        "--out",
+        tmp_path / "out",
+    ]
     result = run("simulate", "--oracle", "ground-truth", "--dataset", "digits", *arguments)
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]

@@ -233,9 +233,7 @@ def test_originals_land_in_the_folder_of_their_class(make, links):
     for name, class_name in zip(names, CLASSES, strict=True):
         place.answer(name, class_name)
     report = place.folders(links=links)
-    originals = {
-        name: [(place.photos / file).read_bytes()] for name, file in zip(CLASSES, names, strict=True)
-    }
+    originals = {name: [(place.photos / file).read_bytes()] for name, file in zip(CLASSES, names, strict=True)}
     assert place.exported() == originals
     assert (report.written, report.skipped) == (len(names), [])
     added = {path.parts[0] for path in everything(place.root) - before}

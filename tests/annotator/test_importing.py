@@ -453,9 +453,7 @@ def test_answered_images_stay_in_the_audit(tmp_path, monkeypatch):
     answered = hashlib.sha256((place.photos / "cat/a.png").read_bytes()).hexdigest()
     monkeypatch.setattr(folder, "shuffle_value", lambda seed, content: 0.9 if content == answered else 0.1)
     place.scan()
-    assert place.all("SELECT name FROM files JOIN images ON images.id = image_id WHERE audit") == [
-        ("cat/a.png",)
-    ]
+    assert place.all("SELECT name FROM files JOIN images ON images.id = image_id WHERE audit") == [("cat/a.png",)]
     place.db.close()
 
 

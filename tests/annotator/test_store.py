@@ -68,9 +68,7 @@ def test_the_table_of_labels_is_append_only(db, statement):
         db.execute(statement)
 
 
-@pytest.mark.parametrize(
-    ("image", "class_id", "named"), [(999, 1, "image 999"), (1, 99, "class 99")]
-)
+@pytest.mark.parametrize(("image", "class_id", "named"), [(999, 1, "image 999"), (1, 99, "class 99")])
 def test_an_answer_about_something_unknown_is_refused_by_name(db, image, class_id, named):
     with pytest.raises(NotFound, match=named):
         say(db, image, class_id=class_id)
@@ -242,9 +240,13 @@ def test_changes_since_a_cursor_are_those_of_the_images_that_train(db):
 
 
 def test_a_failing_write_changes_nothing(db):
-    with pytest.raises(RuntimeError), store.write(db):
-        project.count_up(db, "x")
-        raise RuntimeError
+    def fail() -> None:
+        with store.write(db):
+            project.count_up(db, "x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert project.counter(db, "x") == 0
 
 
@@ -255,7 +257,7 @@ def test_a_commit_is_on_disk_before_it_returns(db):
 
 def test_a_file_of_a_newer_version_is_refused(instance, db):
     db["_sqlite_migrations"].insert({"migration_set": "annotator", "name": "m999_future", "applied_at": "x"})
-    with pytest.raises(AnnotatorError, match="newer version.*m999_future.*upgrade"):
+    with pytest.raises(AnnotatorError, match=r"newer version.*m999_future.*upgrade"):
         store.prepare(instance / store.FILE)
 
 

@@ -20,7 +20,12 @@ def side(ids: np.ndarray, logits: Tensor, embedding: Tensor, classes: np.ndarray
 
 
 def random_candidates(
-    rng: np.random.Generator, pool: int, labeled: int = 0, classes: int = 3, spread: float = 3.0, copies: int = 1
+    rng: np.random.Generator,
+    pool: int,
+    labeled: int = 0,
+    classes: int = 3,
+    spread: float = 3.0,
+    copies: int = 1,
 ) -> Candidates:
     """Logits uniform within `spread`; embeddings in which each point occurs about `copies` times."""
     ids = np.sort(rng.choice(10 * (pool + labeled) + 1, pool + labeled, replace=False)).astype(np.int64)

@@ -115,9 +115,7 @@ def test_the_file_predicts_what_the_net_predicts(tmp_path):
     classifier.save(tmp_path, ["dark", "grey", "bright"])
     loaded = checkpoint.load(tmp_path)
     assert loaded.image_size == (8, 8)
-    assert torch.allclose(
-        loaded.predict(task.images.pixels), predict(classifier, task.images).probs, atol=1e-6
-    )
+    assert torch.allclose(loaded.predict(task.images.pixels), predict(classifier, task.images).probs, atol=1e-6)
 
 
 def test_stochastic_predictions_inform_about_the_model():
