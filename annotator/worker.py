@@ -4,6 +4,7 @@ A reconciler, not a job queue: killed at any point, it starts again and loses no
 Run as `python -m annotator.worker INSTANCE`.
 """
 
+import json
 import os
 import signal
 import sys
@@ -17,10 +18,12 @@ from annotator import settings
 from annotator.project import StoreProject
 from annotator.store import db as store
 from annotator.store import labels, rounds
+from annotator.store import project as project_store
 from learner.errors import Cancelled, LearnerError
 from learner.loop import advance
 
-HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 4.0
+PAUSE_SECONDS = 0.5  # until a pause is noticed
 LOOK_SECONDS = 0.2
 
 
@@ -35,7 +38,7 @@ class Worker:
         self.parent = os.getppid()
         self.project = StoreProject(instance, check=self.check)
         self.db = self.project.db
-        self._failed_at = -1  # cursor of the answers with which a round had to be given up
+        self._done: tuple[int, str, str] | None = None  # what was there at the last look, which left nothing to do
 
     def check(self) -> None:
         """Called with every progress report: Cancelled when somebody asked to stop or to pause."""
@@ -62,16 +65,25 @@ class Worker:
 
     def _look(self) -> None:
         """Advance if there is something to do; give a round up with its reason if it cannot be done."""
-        if self.paused or self._waits_for_import() or labels.cursor(self.db) == self._failed_at:
+        seen = self._sight()
+        if self.paused or seen == self._done or self._waits_for_import():
             return
         chosen = settings.of_project(self.db)
         try:
             advance(self.project, chosen.method, chosen.strategy, chosen.loop)
         except Cancelled:
             self._tell(activity="paused" if self.paused else "stopped", done=0, total=0)
+            return
         except LearnerError as error:
-            self._failed_at = labels.cursor(self.db)
             self._tell(activity="waiting", done=0, total=0, error=f"the round was given up: {error}")
+
+        if not chosen.loop.pause:
+            self._done = seen
+
+    def _sight(self) -> tuple[int, str, str]:
+        """Everything that can make a round due. Cheap: it is looked at all the time."""
+        importing = rounds.process(self.db, "import")["activity"]
+        return labels.cursor(self.db), json.dumps(project_store.facts(self.db).get("learning")), importing
 
     def _waits_for_import(self) -> bool:
         """The cold start wants all images; answers of a whole query do not wait for them."""
@@ -92,13 +104,18 @@ class Worker:
     def _beat(self) -> None:
         """Renew the lease, notice a pause and the parent's death; on a connection of its own."""
         db = store.connect(self.instance / store.FILE)
-        while not self.stopping.is_set():
+        due = 0.0
+        while not self.stopping.wait(PAUSE_SECONDS):
+            self.paused = bool(rounds.process(db, "learner")["paused"])
+            if os.getppid() != self.parent:
+                self.stopping.set()
+            if time.monotonic() < due:
+                continue
+            due = time.monotonic() + HEARTBEAT_SECONDS
             with store.write(db):
                 still_ours = rounds.take_lease(db, "learner", self.owner, time.time())
-            self.paused = bool(rounds.process(db, "learner")["paused"])
-            if not still_ours or os.getppid() != self.parent:
+            if not still_ours:
                 self.stopping.set()
-            self.stopping.wait(HEARTBEAT_SECONDS / 4)
         db.close()
 
 

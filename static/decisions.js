@@ -43,7 +43,7 @@ export class Decisions {
   }
 }
 
-/** The server's history with the answers on top that have not reached it: entries of the outbox, oldest first. */
+/** The server's history, and on top the answers that have not reached it: outbox entries, oldest first. */
 export function withWaiting(history, waiting) {
   const decisions = new Decisions(history);
   for (const { answer, url } of waiting) {

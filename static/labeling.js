@@ -8,7 +8,7 @@ import { Prefetch, load } from "./prefetch.js";
 import { verdict } from "./words.js";
 
 const UNREACHABLE =
-  "What you answered is kept in this browser and sent as soon as the server is back; this page tries by itself.";
+  "What you answered is kept in this browser and sent when the server is back. This page tries by itself.";
 
 export class Labeling {
   tab = uuid(); // not in sessionStorage: a duplicated tab would copy it

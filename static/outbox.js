@@ -122,7 +122,7 @@ class Outbox extends EventTarget {
   }
 }
 
-/** One sender among all tabs. Only a secure context has locks; elsewhere the server knows each answer by its UUID. */
+/** One sender among all tabs. Where there are no locks (no secure context) the UUIDs keep answers single. */
 async function alone(name, task) {
   return navigator.locks ? navigator.locks.request(name, task) : task();
 }

@@ -3,7 +3,7 @@
 const WANT = 6;
 const LOW = 3; // claim again from here on: one request for several images
 
-/** `claim(count, have)` -> {items, waiting}; `release(images)`; `elsewhere()` = images that are not to come again. */
+/** `claim(count, have)` -> {items, waiting}; `release(images)`; `elsewhere()`: images that must not come again. */
 export class Prefetch {
   entries = [];
   #claim;

@@ -125,7 +125,8 @@ function drawCurve(rounds) {
   show("#no-curve", known.length ? "" : before);
   if (!known.length) return;
   find("#curve").ariaLabel =
-    `Learning curve: ${percent(known.at(-1).accuracy)} after ${known.at(-1).labels} labels. The table of rounds has all values.`;
+    `Learning curve: ${percent(known.at(-1).accuracy)} after ${known.at(-1).labels} labels. ` +
+    "The table of rounds has all values.";
   curve.show(known);
 }
 
