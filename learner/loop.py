@@ -234,7 +234,7 @@ def _select(round: _Round, predictions: Predictions) -> Query:
     candidates = _candidates(round, predictions)
     query = _ask(round.strategy, candidates, _query_size(round), stream(state.seed, state.round, "select"))
     if query.ids and round.settings.tail_size:
-        rest = _without(candidates, id_array(query.ids))
+        rest = candidates.without(id_array(query.ids))
         tail = _ask(round.strategy, rest, round.settings.tail_size, stream(state.seed, state.round, "tail"))
         round.project.publish(tail, "tail", state.round)
     report(Progress("choosing", 1, 1))
@@ -274,8 +274,8 @@ def _candidates(round: _Round, predictions: Predictions | None) -> Candidates:
     everything = _side(images.ids, predictions, embedding)
     labeled = np.isin(images.ids, id_array(news.labels))
     classes = np.array([news.labels[i] for i in images.ids[labeled].tolist()], np.int64)
-    pool = _rows(everything, np.flatnonzero(~np.isin(images.ids, id_array(news.answered))))
-    known = replace(_rows(everything, np.flatnonzero(labeled)), classes=classes)
+    pool = everything.only(~np.isin(images.ids, id_array(news.answered)))
+    known = replace(everything.only(labeled), classes=classes)
     return Candidates(pool, known, round.project.num_classes)
 
 
@@ -290,19 +290,3 @@ def _side(ids: IntArray, predictions: Predictions | None, embedding: Tensor | No
         embedding,
         predictions.penultimate,
     )
-
-
-def _rows(side: Side, positions: IntArray) -> Side:
-    """The images at these positions."""
-    chosen = torch.from_numpy(positions)
-    picked: dict[str, Any] = {"ids": side.ids[positions]}
-    for name in ("probs", "mean_probs", "expected_entropy", "embedding", "penultimate"):
-        values: Tensor | None = getattr(side, name)
-        picked[name] = None if values is None else values[chosen.to(values.device)]
-    return Side(**picked)
-
-
-def _without(candidates: Candidates, ids: IntArray) -> Candidates:
-    """The candidates without some of the pool."""
-    keep = np.flatnonzero(~np.isin(candidates.pool.ids, ids))
-    return replace(candidates, pool=_rows(candidates.pool, keep))

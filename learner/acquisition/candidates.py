@@ -1,7 +1,7 @@
 """What a strategy is given and what it gives back."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,26 @@ class Side:
     penultimate: Tensor | None = None  # (N, H), of the current model
     classes: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # (N,), labeled side only
 
+    def only(self, chosen: NDArray[np.bool_]) -> "Side":
+        """The images where `chosen` (N,) is true."""
+        picked = {name: None if values is None else values[_on(values, chosen)] for name, values in self._tensors()}
+        classes = self.classes[chosen] if len(self.classes) else self.classes
+        return Side(self.ids[chosen], **picked, classes=classes)
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor | None]]:
+        for name in ("probs", "mean_probs", "expected_entropy", "embedding", "penultimate"):
+            yield name, getattr(self, name)
+
     def need(self, name: str) -> Tensor:
         """The quantity called `name`; LearnerError where it was not computed."""
         value: Tensor | None = getattr(self, name)
         if value is None:
             raise LearnerError(f"the strategy uses {name!r} but its row in STRATEGIES does not need it; add it there")
         return value
+
+
+def _on(values: Tensor, chosen: NDArray[np.bool_]) -> Tensor:
+    return torch.from_numpy(chosen).to(values.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +59,10 @@ class Candidates:
     def stage(self) -> IntArray:
         """(C,) labels per class so far."""
         return np.bincount(self.labeled.classes, minlength=self.num_classes).astype(np.int64)
+
+    def without(self, ids: IntArray) -> "Candidates":
+        """The same with these images taken out of the pool."""
+        return replace(self, pool=self.pool.only(~np.isin(self.pool.ids, ids)))
 
 
 @dataclass(frozen=True, eq=False)

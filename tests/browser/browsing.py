@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, Request
 
 from learner.datasets import digits_images
 
@@ -21,8 +21,12 @@ class Problems(list[str]):
     def watch(self, context: BrowserContext) -> None:
         context.on("console", lambda message: message.type == "error" and self.append(message.text))
         context.on("weberror", lambda error: self.append(str(error.error)))
-        context.on("requestfailed", lambda request: self.append(f"{request.url}: {request.failure}"))
+        context.on("requestfailed", self._failed)
         context.on("response", lambda answer: answer.status >= 400 and self.append(f"{answer.status} {answer.url}"))
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # a page that goes away abandons what it asked for
+            self.append(f"{request.url}: {request.failure}")
 
 
 class Labeler:
@@ -57,6 +61,13 @@ class Labeler:
         """The images answered, oldest first."""
         return [self.press(self.truth[self.look()]) for _ in range(count)]
 
+    def walk_back(self, count: int) -> None:
+        """Press the left arrow so often, and see the picture."""
+        for _ in range(count):
+            self.page.keyboard.press("ArrowLeft")
+        self.until(viewing="past")
+        self.page.wait_for_selector("#picture img")
+
     def until(self, **state: str) -> None:
         """Wait for data attributes of the root."""
         self.page.wait_for_selector(ROOT + "".join(f"[data-{name}='{value}']" for name, value in state.items()))
@@ -72,10 +83,10 @@ class Labeler:
 class Server:
     """`annotator serve` that can be stopped and started again on the same address."""
 
-    def __init__(self, folder: Path, instance: Path, classes: str) -> None:
+    def __init__(self, folder: Path, instance: Path, classes: str, *options: str) -> None:
         self.port = 0
-        self.command = [sys.executable, "-m", "annotator", "serve", str(folder), "--classes", classes]
-        self.command += ["--instance", str(instance), "--no-browser", "--no-learner", "--audit-share", "0"]
+        self.command = [sys.executable, "-m", "annotator", "serve", str(folder), "--classes", classes, *options]
+        self.command += ["--instance", str(instance), "--no-browser", "--audit-share", "0"]
 
     def __enter__(self) -> "Server":
         self.process = subprocess.Popen([*self.command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True)
@@ -104,6 +115,12 @@ def read_truth(instance: Path) -> dict[int, str]:
     _, classes = digits_images()
     rows = read(instance / "labels.db", "SELECT image_id, name FROM files")
     return {image: str(classes[int(re.search(r"\d+", name).group())]) for image, name in rows}  # type: ignore[union-attr]
+
+
+def photo_truth(instance: Path) -> dict[int, str]:
+    """Image id -> key of the true class of the photos: 07-dog.png is a dog, key 2."""
+    rows = read(instance / "labels.db", "SELECT image_id, name FROM files")
+    return {image: "1" if "cat" in name else "2" for image, name in rows}
 
 
 def answers(instance: Path) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def live(demo: Path) -> Iterator[Live]:
     with serving("demo", "--instance", str(demo), "--seed", "4", "--query-size", "10", cwd=demo.parent) as server:
         server.until("/api/status", lambda answer: answer["status"]["query"]["size"])
         yield server
+        server.until("/api/status", lambda answer: answer["status"]["learner"]["activity"] == "ready")
+        time.sleep(0.5)  # the last page's farewell may be on its way
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ PAGES = ["", "progress", "files"]
 @pytest.fixture
 def hostile(photos: Path, tmp_path: Path) -> Server:
     (photos / "<b>broken<b>.png").write_bytes(b"no image")
-    return Server(photos, tmp_path / "instance", f"{HOSTILE},dog")
+    return Server(photos, tmp_path / "instance", f"{HOSTILE},dog", "--no-learner")
 
 
 def test_a_hostile_class_name_is_shown_as_text(context: BrowserContext, hostile: Server) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from browsing import Labeler, Problems, Server, answers, read, read_truth
+from browsing import Labeler, Problems, Server, answers, photo_truth, read, read_truth
 from live import Live
 from playwright.sync_api import BrowserContext, Route
 
@@ -12,21 +12,15 @@ REFUSAL = {"status": 422, "json": {"ok": False, "error": "there is no such class
 
 @pytest.fixture
 def server(photos: Path, tmp_path: Path) -> Server:
-    return Server(photos, tmp_path / "instance", "cat,dog")
-
-
-def photographed(labeler: Labeler, instance: Path) -> Labeler:
-    """Makes the labeler know the photos: 07-dog.png is a dog, key 2."""
-    rows = read(instance / "labels.db", "SELECT image_id, name FROM files")
-    labeler.truth = {image: "1" if "cat" in name else "2" for image, name in rows}
-    return labeler
+    return Server(photos, tmp_path / "instance", "cat,dog", "--no-learner")
 
 
 def test_answers_given_while_the_server_is_down_arrive(
     context: BrowserContext, server: Server, tmp_path: Path, problems: Problems
 ) -> None:
     with server:
-        labeler = photographed(Labeler(context.new_page(), server.url, {}).open(), tmp_path / "instance")
+        labeler = Labeler(context.new_page(), server.url, {}).open()
+        labeler.truth = photo_truth(tmp_path / "instance")
         asked = labeler.answer_truly(2)
         labeler.saved()
         labeler.page.wait_for_selector("[data-boot]:not([data-queue='0']):not([data-queue='1'])")
