@@ -4,6 +4,7 @@ The command line, the forms and the docs read them from here. Nothing here impor
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -13,15 +14,15 @@ from learner.errors import BadSetting
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str) -> Any:
-    """A dataclass field with a help text."""
-    return field(default=default, metadata={"help": help})
+def setting(default: Any, help: str, *, low: float = 0, high: float = math.inf, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field with a help text; a number lies from `low` to `high`, a text is one of `choices`."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
 def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
     """The settings of `cls`, later layers winning: defaults < project < command line.
 
-    Raises BadSetting for a key that does not exist and for a value of the wrong type.
+    Raises BadSetting for a key that does not exist, a value of the wrong type, and one that is out of range.
     """
     hints = get_type_hints(cls)
     merged: dict[str, Any] = {}
@@ -30,7 +31,20 @@ def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
             if key not in hints:
                 raise BadSetting(f"unknown setting {key!r} for {cls.__name__}; it has {', '.join(hints) or 'none'}")
             merged[key] = _convert(cls, key, hints[key], value)
+            _check(cls, key, merged[key])
     return cls(**merged)
+
+
+def _check(cls: type, key: str, value: Any) -> None:
+    """BadSetting for a number out of range, NaN included, and for a text that is no choice."""
+    limits = cls.__dataclass_fields__[key].metadata  # type: ignore[attr-defined]
+    if limits["choices"] and value not in limits["choices"]:
+        raise BadSetting(f"setting {key!r} of {cls.__name__} is {value!r}; choose from {', '.join(limits['choices'])}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int | float) and not limits["low"] <= number <= limits["high"]:
+            raise BadSetting(
+                f"setting {key!r} of {cls.__name__} is {number!r}; it lies from {limits['low']} to {limits['high']}"
+            )
 
 
 def _convert(cls: type, key: str, hint: Any, value: Any) -> Any:
@@ -67,7 +81,7 @@ class NoSettings:
 class LoopSettings:
     """When a round starts, and how much it asks."""
 
-    query_size: int = setting(20, "images asked in one round")
+    query_size: int = setting(20, "images asked in one round", low=1)
     start_size: int = setting(0, "images asked before there is any label; 0: as many as query_size")
     budgets: tuple[int, ...] = setting((), "labels in total after each round, instead of equal queries: 10,20,50")
     budget: int = setting(0, "labels in total, then it stops asking; 0: no end")
@@ -83,12 +97,12 @@ class LoopSettings:
 class PropagateSettings:
     """Label spreading over a graph of nearest neighbours."""
 
-    neighbors: int = setting(7, "neighbours of each image in the graph")
-    alpha: float = setting(0.2, "how much an image takes from its neighbours, 0 to 1")
-    components: int = setting(64, "dimensions of the embedding (PCA of the pixels)")
-    dropout: float = setting(0.3, "dropout before the head that the graph is distilled into")
-    mc_samples: int = setting(50, "stochastic predictions for strategies that need them")
-    max_images: int = setting(100_000, "beyond so many images the graph is built on a random subset")
+    neighbors: int = setting(7, "neighbours of each image in the graph", low=1)
+    alpha: float = setting(0.2, "how much an image takes from its neighbours, 0 to 1", high=0.99)
+    components: int = setting(64, "dimensions of the embedding (PCA of the pixels)", low=1)
+    dropout: float = setting(0.3, "dropout before the head that the graph is distilled into", high=0.95)
+    mc_samples: int = setting(50, "stochastic predictions for strategies that need them", low=1)
+    max_images: int = setting(100_000, "beyond so many images the graph is built on a random subset", low=2)
 
 
 @dataclass(frozen=True)
@@ -96,24 +110,28 @@ class BasicSettings:
     """A WideResNet trained from scratch on the labeled images alone."""
 
     depth: int = setting(0, "layers, 6n + 4; 0: 10 for images up to 16 px, else 28")
-    width: int = setting(2, "widening factor")
+    width: int = setting(2, "widening factor", low=1)
     steps: int = setting(0, "training steps; 0: 300 for images up to 16 px, else 2000")
-    batch_size: int = setting(64, "labeled images in one step")
+    batch_size: int = setting(64, "labeled images in one step", low=2)
     learning_rate: float = setting(0.03, "of SGD with Nesterov momentum 0.9, cosine schedule")
     weight_decay: float = setting(5e-4, "on kernels only")
-    ema_decay: float = setting(0.99, "decay of the averaged weights that predict; less in runs below 1000 steps")
-    dropout: float = setting(0.3, "dropout before the head")
-    block_dropout: float = setting(0.0, "dropout inside every block")
-    bayesian: str = setting("head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)")
-    mc_samples: int = setting(20, "stochastic predictions for strategies that need them")
+    ema_decay: float = setting(
+        0.99, "decay of the averaged weights that predict; less in runs below 1000 steps", high=0.9999
+    )
+    dropout: float = setting(0.3, "dropout before the head", high=0.95)
+    block_dropout: float = setting(0.0, "dropout inside every block", high=0.95)
+    bayesian: str = setting(
+        "head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)", choices=("head", "net")
+    )
+    mc_samples: int = setting(20, "stochastic predictions for strategies that need them", low=1)
 
 
 @dataclass(frozen=True)
 class TypiclustSettings:
     """Typical images of the largest uncovered clusters."""
 
-    max_clusters: int = setting(500, "at most so many clusters")
-    neighbors: int = setting(20, "neighbours that make an image typical")
+    max_clusters: int = setting(500, "at most so many clusters", low=1)
+    neighbors: int = setting(20, "neighbours that make an image typical", low=1)
     min_cluster: int = setting(5, "clusters of up to so many images count as labeled once")
 
 

@@ -6,7 +6,11 @@ import pytest
 from live import Live
 from playwright.sync_api import BrowserContext, Page
 
-CLASSES = [{"id": 1, "name": "one", "key": "1"}, {"id": 10, "name": "ten", "key": "0"}, {"id": 11, "name": "c", "key": "c"}]
+CLASSES = [
+    {"id": 1, "name": "one", "key": "1"},
+    {"id": 10, "name": "ten", "key": "0"},
+    {"id": 11, "name": "c", "key": "c"},
+]
 MEANING = """async ([event, place, classes]) => {
     const { commandFor } = await import("/static/keys.js");
     const command = commandFor(new KeyboardEvent("keydown", event), classes, place);
@@ -84,7 +88,8 @@ def test_a_focused_button_keeps_enter_and_space_only(page: Page, key: str, expec
 
 
 @pytest.mark.parametrize(
-    ("markup", "expected"), [("input", "field"), ("select", "field"), ("button", "control"), ("a", "control"), ("p", "page")]
+    ("markup", "expected"),
+    [("input", "field"), ("select", "field"), ("button", "control"), ("a", "control"), ("p", "page")],
 )
 def test_the_place_of_an_element(page: Page, markup: str, expected: str) -> None:
     script = "async tag => (await import('/static/keys.js')).placeOf(document.createElement(tag))"

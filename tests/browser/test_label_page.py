@@ -17,7 +17,7 @@ def ready(live: Live, model: int = 1) -> int:
     return int(live.until("/api/status", settled)["status"]["model"])
 
 
-def test_twelve_digits_by_keyboard_two_taken_back_and_the_round_finishes(labeler: Labeler, live: Live, demo: Path) -> None:
+def test_twelve_digits_two_taken_back_and_the_round_finishes(labeler: Labeler, live: Live, demo: Path) -> None:
     asked = labeler.answer_truly(12)
     labeler.page.keyboard.press("Backspace")
     labeler.until(image=str(asked[-1]))
@@ -25,11 +25,21 @@ def test_twelve_digits_by_keyboard_two_taken_back_and_the_round_finishes(labeler
     labeler.until(image=str(asked[-2]))
     labeler.saved()
     assert answers(demo) == {image: labeler.truth[image] for image in asked[:10]}
-    assert labeler.answer_truly(2) == asked[:-3:-1]
+    assert labeler.answer_truly(2) == asked[-2:]
     labeler.saved()
     assert set(answers(demo)) == set(asked)
     assert ready(live) >= 1
     labeler.page.wait_for_selector(f"{ROOT}:not([data-round='0'])")
+
+
+def test_the_header_counts_the_answers_of_the_round(labeler: Labeler, live: Live) -> None:
+    ready(live, model=0)
+    labeler.open()
+    before = live.get("/api/status")["status"]["query"]["answered"]
+    while labeler.state("source") != "query":
+        labeler.press(" ")
+    labeler.press("u")
+    labeler.page.wait_for_selector(f"#round-count:text-is('{before + 1}/10')")
 
 
 def test_the_suggestion_is_what_this_rounds_model_predicts(labeler: Labeler, live: Live, demo: Path) -> None:
@@ -105,7 +115,8 @@ def test_enter_accepts_and_the_row_says_so(labeler: Labeler, live: Live, demo: P
     suggested, model = int(labeler.state("suggested")), int(labeler.state("model"))
     image = labeler.press("Enter")
     labeler.saved()
-    sql = "SELECT class_id, suggested_id, suggestion_shown, model, via, seconds FROM labels WHERE image_id = ? ORDER BY id DESC"
+    sql = """SELECT class_id, suggested_id, suggestion_shown, model, via, seconds FROM labels
+        WHERE image_id = ? ORDER BY id DESC"""
     *row, seconds = read(demo / "labels.db", sql, image)[0]
     assert row == [suggested, suggested, 1, model, "accepted"]
     assert 0 < seconds < 60

@@ -35,7 +35,9 @@ def test_answers_given_while_the_server_is_down_arrive(
         labeler.page.close()
 
 
-def test_a_refused_answer_is_kept_and_shown_and_holds_up_nothing(labeler: Labeler, demo: Path, problems: Problems) -> None:
+def test_a_refused_answer_is_kept_and_shown_and_holds_up_nothing(
+    labeler: Labeler, demo: Path, problems: Problems
+) -> None:
     labeler.page.route("**/api/label", lambda route: route.fulfill(**REFUSAL), times=1)
     refused, stored = labeler.answer_truly(2)
     labeler.saved()
@@ -71,7 +73,9 @@ def test_an_answer_whose_reply_was_lost_is_stored_once(labeler: Labeler, demo: P
     assert read(demo / "labels.db", "SELECT count(*) FROM labels WHERE image_id = ?", image) == [(1,)]
 
 
-def test_answers_of_a_closed_tab_are_sent_by_the_next_one(labeler: Labeler, live: Live, demo: Path, problems: Problems) -> None:
+def test_answers_of_a_closed_tab_are_sent_by_the_next_one(
+    labeler: Labeler, live: Live, demo: Path, problems: Problems
+) -> None:
     labeler.page.route("**/api/label", lambda route: route.abort())
     (image,) = labeler.answer_truly(1)
     labeler.until(outbox="offline", kept="1")

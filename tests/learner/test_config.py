@@ -1,0 +1,44 @@
+"""Settings: declared once, resolved in layers, never silently wrong."""
+
+import math
+
+import pytest
+
+from annotator.export import FORMATS
+from learner.acquisition import STRATEGIES
+from learner.config import BasicSettings, LoopSettings, PropagateSettings, resolve
+from learner.errors import BadSetting
+from learner.training import METHODS
+
+ROWS = {**METHODS, **STRATEGIES, **FORMATS}
+
+
+def test_later_layers_win_and_text_becomes_numbers():
+    found = resolve(LoopSettings, {"query_size": 5, "pause": 1}, {"query_size": "7", "budgets": "10,20"})
+    assert (found.query_size, found.pause, found.budgets) == (7, 1.0, (10, 20))
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "named"),
+    [
+        (LoopSettings, {"queries": 3}, "unknown setting 'queries'.*query_size"),
+        (LoopSettings, {"query_size": "many"}, "'query_size'.*'many'.*type int"),
+        (LoopSettings, {"query_size": 2.5}, "'query_size'.*2.5.*type int"),
+        (LoopSettings, {"query_size": 0}, "'query_size'.* 0; it lies from 1"),
+        (LoopSettings, {"budgets": "5,-1"}, "'budgets'.*-1"),
+        (LoopSettings, {"full_query_only": "perhaps"}, "'full_query_only'.*'perhaps'"),
+        (LoopSettings, {"pause": math.nan}, "'pause'.*nan"),
+        (PropagateSettings, {"dropout": 1}, "'dropout'.* 1.0; it lies from 0 to 0.95"),
+        (BasicSettings, {"bayesian": "all"}, "'bayesian'.*'all'; choose from head, net"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_way_out(cls, values, named):
+    with pytest.raises(BadSetting, match=named):
+        resolve(cls, values)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_default_is_allowed_and_every_setting_explained(name):
+    cls = ROWS[name].settings
+    resolve(cls, vars(cls()))
+    assert all(field.metadata["help"] for field in cls.__dataclass_fields__.values())
