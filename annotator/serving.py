@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -114,6 +115,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     sys.stdout.flush()
     if browser:
         threading.Timer(0.3, webbrowser.open, [url]).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server.run()  # returns after SystemExit or KeyboardInterrupt
     finally:

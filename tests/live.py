@@ -43,8 +43,8 @@ class Live:
 
 
 @contextmanager
-def serving(*arguments: str, cwd: Path) -> Iterator[Live]:
-    """Start `annotator ARGUMENTS` on a free port; at the end Ctrl+C must end it cleanly."""
+def serving(*arguments: str, cwd: Path, ending: signal.Signals = signal.SIGINT) -> Iterator[Live]:
+    """Start `annotator ARGUMENTS` on a free port; at the end Ctrl+C, or another signal, must end it cleanly."""
     command = [sys.executable, "-m", "annotator", *arguments, "--no-browser", "--port", "0"]
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -53,7 +53,7 @@ def serving(*arguments: str, cwd: Path) -> Iterator[Live]:
         if not found:
             raise AssertionError(f"no address in {first!r}: {process.communicate()}")
         yield Live(found.group(), process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (0, ""), out + err
     finally:

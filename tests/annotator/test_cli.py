@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def test_the_demo_serves_the_first_image_and_goes_on_where_it_stopped(tmp_path):
     with serving("demo", "--seed", "1", cwd=tmp_path) as live:
         status = live.until("api/status", lambda s: s["status"]["query"]["size"] and not s["status"]["importing"])
         assert status["status"]["images"] == len(set((tmp_path / "instance" / "digits").iterdir()))
-    with serving("demo", cwd=tmp_path) as again:
+    with serving("demo", cwd=tmp_path, ending=signal.SIGTERM) as again:
         assert again.get("api/status")["status"]["query"]["size"] == 20
 
 
