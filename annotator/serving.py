@@ -107,7 +107,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     server = waitress.create_server(
         app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True
     )
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short queue is no news
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # neither a short queue nor ending amid a request is news
     supervisor = Supervisor(instance, learner=learner)
     supervisor.start()
     click.echo(f"annotator is at {url}")

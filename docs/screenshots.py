@@ -40,10 +40,10 @@ def truth(instance: Path) -> dict[str, str]:
 def label(page: Page, known: dict[str, str], count: int) -> None:
     """Answer so many images with the keyboard."""
     for _ in range(count):
-        page.wait_for_selector("[data-image]:not([data-image=''])")
-        image = page.get_attribute("[data-image]", "data-image")
+        page.wait_for_selector("main[data-image]:not([data-image=''])")
+        image = page.get_attribute("main[data-image]", "data-image")
         page.keyboard.press(known[image])
-        page.wait_for_function("old => document.querySelector('[data-image]').dataset.image !== old", arg=image)
+        page.wait_for_selector(f"main[data-image]:not([data-image='{image}'])")
 
 
 def photograph(browser: Browser, url: str, name: str) -> None:

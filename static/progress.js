@@ -17,10 +17,7 @@ function draw({ status, classes, rounds }) {
   drawFigures(status);
   drawLearner(status.learner);
   needed = status.audit.needed;
-  show(
-    "#importing",
-    status.importing ? `Reading the images: ${part(status.importing)}; ${status.problems} set aside.` : "",
-  );
+  show("#importing", reading(status));
   const now = JSON.stringify([classes, rounds]);
   if (now === drawn) return;
   drawn = now;
@@ -69,6 +66,13 @@ function trouble({ error, restarts }) {
   const times = restarts === 1 ? "once" : `${restarts} times`;
   const again = restarts ? `The learning process was started again ${times}.` : "";
   return error ? `${error.replace(/\.?$/, ".")} ${again}`.trim() : again;
+}
+
+function reading({ importing, problems }) {
+  if (!importing) return "";
+  return (
+    importing.error ?? `Reading the images: ${part(importing) || "looking for them"}; ${problems} set aside.`
+  );
 }
 
 function drawClasses(classes) {

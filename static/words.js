@@ -6,6 +6,10 @@ const SOURCES = {
   second_look: "asked a second time, because people or the model see it differently",
   history: "answered before",
 };
+const CHOICES = {
+  random: "picked at random from the images that are here",
+  typiclust: "typical of many images like it",
+}; // the other strategies ask what the model says next
 const HESITATES = 0.2; // second over first probability from which two classes are worth naming
 
 export const share = (value) => value.toFixed(2);
@@ -14,17 +18,16 @@ export const percent = (value) => `${(100 * value).toFixed(1)} %`;
 /** Why this image is asked. `name(id)` gives a class's name. */
 export function why({ source, round, strategy, suggestion }, name, importing) {
   if (SOURCES[source]) return SOURCES[source];
-  if (strategy === "random" || importing) return "picked at random from the images that are here";
-  if (suggestion) return hesitation(suggestion, name);
-  if (strategy === "typiclust" || round === 0) return "typical of many images like it";
-  return "next in the queue; the model has not looked at it yet";
+  const choice = importing ? CHOICES.random : (CHOICES[strategy] ?? (round === 0 && CHOICES.typiclust));
+  const said = suggestion && belief(suggestion, name);
+  return [choice, said].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
 }
 
-function hesitation({ class: first, confidence, second, second_confidence: next }, name) {
-  const close = second !== null && next >= HESITATES * confidence;
-  if (close)
-    return `the model hesitates between ${name(first)} (${share(confidence)}) and ${name(second)} (${share(next)})`;
-  return `the model expects ${name(first)} (${share(confidence)}) and would like to know`;
+function belief({ class: first, confidence, second, second_confidence: next }, name) {
+  const [one, two] = [name(first), second === null ? "" : name(second)];
+  const close = two && next >= HESITATES * confidence;
+  if (!close) return `the model expects ${one} (${share(confidence)})`;
+  return `the model hesitates between ${one} (${share(confidence)}) and ${two} (${share(next)})`;
 }
 
 /** What was decided: "three", "skipped". */
@@ -34,7 +37,11 @@ export function verdict({ kind, class: id }, name) {
 
 /** What the learner does, and what the next round waits for. */
 export function learnerLine({ learner, model, query, importing }) {
-  const parts = [doing(learner, model), importing && `importing ${part(importing)}`, next(learner, query)];
+  const parts = [
+    doing(learner, model),
+    importing && `reading the images ${part(importing)}`.trim(),
+    next(learner, query),
+  ];
   return parts.filter(Boolean).join(" · ");
 }
 

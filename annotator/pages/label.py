@@ -44,7 +44,7 @@ def next_images() -> ResponseReturnValue:
     values, db = shared.body(), shared.database()
     tab, count = _tab(values), shared.field(values, "count", int, limit=MAX_CLAIM)
     with store.write(db):
-        slots = queue.claim(db, tab, shared.person_id(), count, shared.now())
+        slots = queue.claim(db, tab, shared.person_id(), count, shared.now(), shared.ids(values, "have"))
     return jsonify(ok=True, items=_items(slots), waiting=None if slots else _why_nothing())
 
 
@@ -141,7 +141,7 @@ def heartbeat() -> ResponseReturnValue:
     """A tab is still there."""
     values, db = shared.body(), shared.database()
     with store.write(db):
-        queue.renew(db, _tab(values), shared.now())
+        queue.renew(db, _tab(values), shared.ids(values, "images"), shared.now())
     return jsonify(ok=True, status=status(db))
 
 

@@ -1,6 +1,6 @@
 """The queue: which image is asked next, and who has it. A slot is handed out by one UPDATE ... RETURNING."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlite_utils import Database
@@ -27,8 +27,10 @@ _REFILL = {
 }
 
 
-def claim(db: Database, tab: str, person_id: int, count: int, now: float) -> list[dict[str, Any]]:
-    """Lease up to `count` slots to a tab, in asking order. Call inside `write`.
+def claim(
+    db: Database, tab: str, person_id: int, count: int, now: float, have: Collection[int] = ()
+) -> list[dict[str, Any]]:
+    """Lease up to `count` slots to a tab, in asking order, none of the images it has. Call inside `write`.
 
     The open query first, then the tail of the ranking, then random images; every tenth slot is an audit image.
     """
@@ -36,26 +38,30 @@ def claim(db: Database, tab: str, person_id: int, count: int, now: float) -> lis
     for _ in range(count):
         is_audit_turn = count_up(db, "served") % AUDIT_EVERY == 0
         order = ("audit", "query", "tail") if is_audit_turn else ("query", "tail", "audit")
-        slot = next(filter(None, (_take(db, source, tab, person_id, now) for source in order)), None)
+        slot = next(filter(None, (_take(db, source, tab, person_id, now, have) for source in order)), None)
         if slot is None:
             break
         slots.append(slot)
     return slots
 
 
-def _take(db: Database, source: str, tab: str, person_id: int, now: float) -> dict[str, Any] | None:
+def _take(
+    db: Database, source: str, tab: str, person_id: int, now: float, have: Collection[int]
+) -> dict[str, Any] | None:
     """The first free slot of a source, after refilling it where it refills."""
-    slot = _lease_first(db, source, tab, person_id, now)
+    slot = _lease_first(db, source, tab, person_id, now, have)
     if slot is None and source in _REFILL:
         db.execute(_REFILL[source])
-        slot = _lease_first(db, source, tab, person_id, now)
+        slot = _lease_first(db, source, tab, person_id, now, have)
     return slot
 
 
-def _lease_first(db: Database, source: str, tab: str, person_id: int, now: float) -> dict[str, Any] | None:
-    sql = """UPDATE queue SET tab = :tab, person_id = :person, leased_until = :until
+def _lease_first(
+    db: Database, source: str, tab: str, person_id: int, now: float, have: Collection[int]
+) -> dict[str, Any] | None:
+    sql = f"""UPDATE queue SET tab = :tab, person_id = :person, leased_until = :until
         WHERE id = (SELECT id FROM queue WHERE source = :source AND (tab IS NULL OR leased_until < :now)
-                    ORDER BY rank LIMIT 1) RETURNING *"""
+                    AND image_id NOT IN ({_listed(have)}) ORDER BY rank LIMIT 1) RETURNING *"""
     arguments = {"tab": tab, "person": person_id, "until": now + LEASE_SECONDS, "source": source, "now": now}
     return _one(db, sql, arguments)
 
@@ -86,13 +92,18 @@ def put_back(db: Database, origin: dict[str, Any], tab: str, now: float) -> None
 
 def release(db: Database, tab: str, image_ids: Iterable[int] | None = None) -> None:
     """Give back what a tab holds: all, or these images. Call inside `write`."""
-    chosen = "" if image_ids is None else f"AND image_id IN ({','.join(str(int(i)) for i in image_ids) or 'NULL'})"
+    chosen = "" if image_ids is None else f"AND image_id IN ({_listed(image_ids)})"
     db.execute(f"UPDATE queue SET tab = NULL, leased_until = NULL WHERE tab = ? {chosen}", [tab])
 
 
-def renew(db: Database, tab: str, now: float) -> None:
-    """The heartbeat of a tab. Call inside `write`."""
-    db.execute("UPDATE queue SET leased_until = ? WHERE tab = ?", [now + LEASE_SECONDS, tab])
+def renew(db: Database, tab: str, image_ids: Iterable[int], now: float) -> None:
+    """The heartbeat of a tab: it still has these images. Call inside `write`."""
+    sql = f"UPDATE queue SET leased_until = ? WHERE tab = ? AND image_id IN ({_listed(image_ids)})"
+    db.execute(sql, [now + LEASE_SECONDS, tab])
+
+
+def _listed(ids: Iterable[int]) -> str:
+    return ",".join(str(int(image)) for image in ids)
 
 
 def publish(db: Database, picks: list[dict[str, Any]], source: str, now: float) -> None:
@@ -109,4 +120,5 @@ def publish(db: Database, picks: list[dict[str, Any]], source: str, now: float) 
             score = :score, probability = :probability, rank = :rank WHERE {free}"""
     for rank, pick in enumerate(picks):
         db.execute(sql, {**pick, "source": source, "rank": rank, "now": now})
-    count_up(db, "ranking")
+    if source == "query":
+        count_up(db, "ranking")

@@ -24,7 +24,7 @@ def save_state(db: Database, state: dict[str, Any]) -> None:
 def query_progress(db: Database) -> dict[str, int]:
     """{round, answered, size} of the open query; images that were set aside count as answered."""
     sql = """SELECT json_extract(value, '$.round') AS round, json_array_length(value, '$.query.ids') AS size,
-        (SELECT count(*) FROM json_each(value, '$.query.ids') AS q
+        (SELECT count(*) FROM json_each(loop_state.value, '$.query.ids') AS q
          WHERE EXISTS (SELECT 1 FROM answers WHERE image_id = q.value)
             OR EXISTS (SELECT 1 FROM images WHERE id = q.value AND aside IS NOT NULL)) AS answered FROM loop_state"""
     return next(db.query(sql), {"round": 0, "answered": 0, "size": 0})

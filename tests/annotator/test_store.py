@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError, Contradiction, NotFound
 from annotator.store import db as store
-from annotator.store import labels, overview, project, queue
+from annotator.store import labels, overview, project, queue, rounds
 from annotator.store.labels import Answer
 
 NOW = 1_000_000.0
@@ -155,11 +155,27 @@ def test_two_tabs_never_get_the_same_image(instance: Path, db):
 
 
 def test_an_expired_lease_is_handed_out_again_and_a_renewed_one_is_not(db):
-    assert len(claim(db, "a", 20)) == len(claim(db, "b", 20)) == 20
+    gone, held = claim(db, "a", 20), claim(db, "b", 20)
     later = NOW + queue.LEASE_SECONDS + 1
     with store.write(db):
-        queue.renew(db, "b", later)
-    assert len(claim(db, "c", 40, later)) == 20
+        queue.renew(db, "b", held, later)
+    assert sorted(claim(db, "c", 40, later)) == sorted(gone)
+
+
+def test_the_progress_of_a_query_counts_its_answers(db):
+    with store.write(db):
+        rounds.save_state(db, {"round": 3, "query": {"ids": [4, 5, 6]}})
+        db["images"].update(6, {"aside": "its file is missing"})
+    say(db, 4)
+    assert rounds.query_progress(db) == {"round": 3, "size": 3, "answered": 2}
+
+
+def test_a_tab_is_not_given_what_it_has(db):
+    held = claim(db, "a", 5)
+    with store.write(db):
+        queue.release(db, "a")
+        slots = queue.claim(db, "b", project.person_id(db, "ann"), 40, NOW, held)
+    assert not {slot["image_id"] for slot in slots} & set(held)
 
 
 def test_a_released_image_is_asked_again_at_once(db):
