@@ -45,7 +45,7 @@ def main(annotator: Path) -> None:
         finally:
             server.send_signal(signal.SIGINT)
             code = server.wait(30)
-    assert 'data-boot="' in page, "the label page has no boot data"
+    assert "data-boot=" in page, "the label page has no boot data"
     assert statics, "the label page names no static file"
     assert all(sizes), "a static file is empty"
     assert code == 0, f"Ctrl+C ended with exit code {code}"
