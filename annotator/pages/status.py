@@ -8,13 +8,14 @@ from sqlite_utils import Database
 from annotator.store import labels, overview, rounds
 from annotator.store import project as project_store
 
-MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead
+MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a smaller audit must be complete
 
 
 def status(db: Database) -> dict[str, Any]:
     """See docs/api.md."""
     now = time.time()
     counts = _counts(db)
+    needed = min(MIN_AUDIT, counts["audit"])
     model = rounds.latest_model(db)
     return {
         "labels": counts["labeled"],
@@ -22,12 +23,12 @@ def status(db: Database) -> dict[str, Any]:
         "images": counts["usable"],
         "problems": counts["problems"],
         "query": rounds.query_progress(db),
-        "audit": {"labeled": counts["audit_labeled"], "size": counts["audit"], "needed": MIN_AUDIT},
+        "audit": {"labeled": counts["audit_labeled"], "size": counts["audit"], "needed": needed},
         "ranking": project_store.counter(db, "ranking"),
         "model": model["number"] if model else None,
         "learner": learner(db, now),
         "importing": importing(db),
-        "accuracy": accuracy(model),
+        "accuracy": accuracy(model, needed),
     }
 
 
@@ -62,9 +63,9 @@ def importing(db: Database) -> dict[str, Any] | None:
     return {key: row[key] for key in ("activity", "done", "total", "error")}
 
 
-def accuracy(row: dict[str, Any] | None) -> dict[str, Any] | None:
+def accuracy(row: dict[str, Any] | None, needed: int) -> dict[str, Any] | None:
     """A round's accuracy with its interval, once enough audit answers stand behind it."""
-    if row is None or row["accuracy"] is None or (row["exam"] == "audit" and row["exam_size"] < MIN_AUDIT):
+    if row is None or row["accuracy"] is None or (row["exam"] == "audit" and row["exam_size"] < needed):
         return None
     return {
         "value": row["accuracy"],
@@ -79,12 +80,14 @@ def progress(db: Database) -> dict[str, Any]:
     """Everything that the Progress page shows."""
     counts = labels.counts(db)
     classes = [{**row, "labels": counts.get(row["id"], 0)} for row in project_store.classes(db)]
-    return {"status": status(db), "classes": classes, "rounds": [_round(row) for row in rounds.finished(db)]}
+    now = status(db)
+    needed = now["audit"]["needed"]
+    return {"status": now, "classes": classes, "rounds": [_round(row, needed) for row in rounds.finished(db)]}
 
 
-def _round(row: dict[str, Any]) -> dict[str, Any]:
+def _round(row: dict[str, Any], needed: int) -> dict[str, Any]:
     keys = ("number", "strategy", "method", "labels", "finished", "exam", "exam_size")
-    shown = accuracy(row)
+    shown = accuracy(row, needed)
     seconds = {name: row[f"{name}_seconds"] for name in ("train", "predict", "select")}
     figures = {
         key: shown[name] if shown else None for key, name in (("accuracy", "value"), ("low", "low"), ("high", "high"))

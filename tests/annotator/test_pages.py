@@ -199,6 +199,25 @@ def test_a_broken_store_is_a_clear_error_and_the_answer_can_come_again(instance,
     assert browser.say(item["image"]).json == {"ok": True, "duplicate": False}
 
 
+@pytest.mark.parametrize(("answered", "shown"), [(29, False), (30, True)])
+def test_an_accuracy_is_shown_from_thirty_audit_answers_on(instance, browser, answered, shown):
+    db = store.connect(instance / store.FILE)
+    with store.write(db):
+        db.execute("UPDATE images SET audit = id <= 35")
+        values = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "exam": "audit", "exam_size": answered, "labels": 4}
+        db["rounds"].insert({"number": 1, "started": "", "finished": "", "folder": "rounds/1", **values})
+    found = browser.client.get("/api/progress").json
+    assert (found["status"]["accuracy"] is not None) is shown
+    assert (found["rounds"][0]["accuracy"] is not None) is shown
+
+
+def test_an_audit_of_less_than_thirty_counts_when_it_is_complete(instance, browser):
+    db = store.connect(instance / store.FILE)
+    with store.write(db):
+        db.execute("UPDATE images SET audit = id <= 5")
+    assert browser.client.get("/api/status").json["status"]["audit"]["needed"] == 5
+
+
 def test_pausing_is_remembered(browser):
     browser.post("/api/learner/pause", {"paused": True})
     assert browser.client.get("/api/status").json["status"]["learner"]["paused"] is True
