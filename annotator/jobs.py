@@ -86,9 +86,9 @@ def _how(code: int) -> str:
 class Supervisor:
     """Keeps the jobs of an instance running until `stop`."""
 
-    def __init__(self, instance: Path, *, learner: bool = True, folder: bool = True) -> None:
+    def __init__(self, instance: Path, *, learner: bool = True) -> None:
         self.instance = instance
-        self.jobs = [Job("import", "annotator.importer", instance, forever=False)] if folder else []
+        self.jobs = [Job("import", "annotator.importer", instance, forever=False)]
         if learner:
             self.jobs.append(Job("learner", "annotator.worker", instance, forever=True))
         self._stopping = threading.Event()

@@ -40,7 +40,7 @@ def write(db: Database) -> Iterator[Database]:
     BEGIN IMMEDIATE takes the write lock at once: a transaction that reads first and upgrades later fails
     under WAL whatever the busy timeout says. Keep what happens inside short. The threads of one process queue up
     for a lock of their own: SQLite lets waiting connections sleep and try again, and one of sixteen then waits for
-    seconds while the others overtake it (benchmarks/round_trip.py: p99 of 124 ms against 740 ms).
+    seconds while the others overtake it (docs/lab-notes.md: p99 of 124 ms against 740 ms).
     """
     with _TURN:
         db.execute("BEGIN IMMEDIATE")

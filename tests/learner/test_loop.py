@@ -189,10 +189,6 @@ def test_a_network_plays_the_same_rounds_when_killed_and_resumed():
     assert pieces.load_state() == whole.load_state()
 
 
-def store_project(make_instance) -> StoreProject:
-    return StoreProject(make_instance())
-
-
 @pytest.fixture(params=["memory", "store"])
 def project(request, make_instance) -> Project:
     """One of each kind, with no answers yet."""
