@@ -107,14 +107,22 @@ class PropagateSettings:
 
 @dataclass(frozen=True)
 class BasicSettings:
-    """A WideResNet trained from scratch on the labeled images alone."""
+    """A net trained from scratch on the labeled images alone.
 
-    depth: int = setting(0, "layers, 6n + 4; 0: 10 for images up to 16 px, else 28")
+    Up to 16 px a short training of a plain net suffices (AdamW), else a WideResNet (SGD with Nesterov momentum 0.9).
+    """
+
+    depth: int = setting(0, "layers of a WideResNet, 6n + 4; 0: 28, but the plain net up to 16 px")
     width: int = setting(2, "widening factor", low=1)
     steps: int = setting(0, "training steps; 0: 300 for images up to 16 px, else 2000")
     batch_size: int = setting(64, "labeled images in one step", low=2)
-    learning_rate: float = setting(0.03, "of SGD with Nesterov momentum 0.9, cosine schedule")
-    weight_decay: float = setting(5e-4, "on kernels only")
+    augment: str = setting(
+        "", "weak (shifts) or affine (turns, scales, shifts); empty: affine for images up to 16 px, else weak",
+        choices=("", "weak", "affine"),
+    )  # fmt: skip
+    learning_rate: float = setting(0.0, "highest rate; 0: 0.004 for the plain net, 0.03 for a WideResNet")
+    weight_decay: float = setting(-1.0, "on kernels only; -1: 0.05 for the plain net, 0.0005 for a WideResNet", low=-1)
+    label_smoothing: float = setting(0.05, "how much of each label is spread over all classes", high=0.9)
     ema_decay: float = setting(
         0.99, "decay of the averaged weights that predict; less in runs below 1000 steps", high=0.9999
     )

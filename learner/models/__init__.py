@@ -12,6 +12,10 @@ MODELS: dict[str, Row] = {
         "WideResNet of any depth 6n + 4 and width, from 8 px", NoSettings,
         "learner.models.wrn:WideResNet", paper="Zagoruyko & Komodakis 2016",
     ),
+    "conv": Row(
+        "four plain layers for images of a few pixels", NoSettings,
+        "learner.models.conv:ConvNet",
+    ),
     "head": Row(
         "principal components of the pixels and one hidden layer", NoSettings,
         "learner.models.head:PixelHead",

@@ -23,7 +23,7 @@ METHODS: dict[str, Row] = {
         PropagateSettings, "learner.training.propagate:train", paper="Zhou et al. 2003",
     ),
     "basic": Row(
-        "a WideResNet from scratch on the labeled images alone",
+        "a net from scratch on the labeled images alone",
         BasicSettings, "learner.training.basic:train", paper="Zagoruyko & Komodakis 2016",
     ),
 }  # fmt: skip

@@ -1,9 +1,13 @@
-"""Augmentation of a batch against slices of each image."""
+"""Augmentation of a batch against slices of each image, and against SciPy's interpolation."""
+
+import math
 
 import numpy as np
+import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
-from learner.augment import weak
+from learner.augment import affine, affine_matrices, weak
 
 
 def views(image: np.ndarray, flip: bool) -> list[bytes]:
@@ -49,3 +53,46 @@ def test_the_seed_decides():
     images = batch((8, 8))
     assert augmented(images, flip=True, seed=1) == augmented(images, flip=True, seed=1)
     assert augmented(images, flip=True, seed=1) != augmented(images, flip=True, seed=2)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def in_pixels(side: tuple[int, int], flip: bool, number: int = 500) -> np.ndarray:
+    """(number, 2, 3): the matrices, from (x, y) in pixels of the output to pixels of the source, about the middle."""
+    height, width = side
+    half = np.array([width / 2, height / 2])
+    matrices = affine_matrices(number, side, seeded(), flip=flip).numpy().astype(float)
+    return matrices * half[:, None] / np.array([*half, 1])
+
+
+@pytest.mark.parametrize("side", [(8, 8), (9, 14)])
+def test_affine_looks_up_every_pixel_where_its_matrix_says(side):
+    images = np.random.default_rng(0).integers(0, 256, (20, *side, 3)).astype(np.uint8)
+    found = affine(torch.from_numpy(images), seeded(), flip=True).numpy()
+    middle = (np.array(side)[::-1, None] - 1) / 2  # x, y
+    rows, columns = np.mgrid[: side[0], : side[1]]
+    there = np.stack([columns.ravel(), rows.ravel()]) - middle
+    for image, matrix, moved in zip(images, in_pixels(side, True, 20), found, strict=True):
+        x, y = matrix[:, :2] @ there + matrix[:, 2:] + middle
+        for channel in range(3):
+            expected = map_coordinates(image[..., channel].astype(float), [y, x], order=1, mode="nearest")
+            assert np.allclose(moved[..., channel].ravel(), expected, atol=0.05)
+
+
+@pytest.mark.parametrize("side", [(8, 8), (10, 20)])
+def test_affine_turns_scales_and_shifts_within_its_bounds_and_never_shears(side):
+    matrices = in_pixels(side, flip=False)
+    linear, shift = matrices[:, :, :2], matrices[:, :, 2] / np.array(side[::-1])
+    scale = np.sqrt(np.linalg.det(linear))
+    assert np.allclose(linear @ linear.transpose(0, 2, 1), scale[:, None, None] ** 2 * np.eye(2), atol=1e-5)
+    turn = np.degrees(np.arctan2(linear[:, 1, 0], linear[:, 0, 0]))
+    for values, bound in ((turn, 15), (1 / scale - 1, 0.15), (shift[:, 0], 0.06), (shift[:, 1], 0.06)):
+        assert 0.95 * bound < np.abs(values).max() <= bound * (1 + 1e-4)
+        assert abs(values.mean()) < 0.1 * bound
+
+
+def test_affine_mirrors_half_of_the_images_that_may_be_mirrored():
+    mirrored = np.linalg.det(in_pixels((8, 8), flip=True)[:, :, :2]) < 0
+    assert math.isclose(mirrored.mean(), 0.5, abs_tol=0.1)

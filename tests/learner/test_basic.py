@@ -87,7 +87,7 @@ def test_what_cannot_be_stochastic_is_refused_before_training():
         train(task, replace(QUICK, bayesian="all"))
 
 
-def test_zero_chooses_depth_and_steps_by_the_size_of_the_images():
+def test_zero_chooses_net_and_steps_by_the_size_of_the_images():
     events = []
 
     def stop(event):
@@ -99,7 +99,8 @@ def test_zero_chooses_depth_and_steps_by_the_size_of_the_images():
         with pytest.raises(Cancelled):
             train(task, BasicSettings(width=1, batch_size=2))
     assert [event.total for event in events] == [300, 2000]
-    assert train(shades(), QUICK).net.arguments["depth"] == 10
+    assert train(shades(), QUICK).net.kind == "conv"
+    assert train(shades(), replace(QUICK, depth=10, steps=2)).net.arguments["depth"] == 10
 
 
 def test_predictions_are_those_of_the_averaged_net_in_evaluation_mode():

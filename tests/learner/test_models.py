@@ -11,6 +11,7 @@ from learner.models.wrn import WideResNet
 
 SMALL = {
     "wrn": {"num_classes": 5, "depth": 10, "width": 1},
+    "conv": {"num_classes": 5, "width": 1},
     "head": {"num_classes": 5, "low": [8, 8], "components": 6, "hidden": 7},
 }
 
