@@ -1,6 +1,7 @@
 """The command line: one thin function per command. Nothing heavy is imported before it is needed."""
 
 import json
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,12 @@ class OneLine(click.Group):
             return super().invoke(context)
         except (AnnotatorError, LearnerError) as error:
             raise click.ClickException(str(error)) from None
+        except BrokenPipeError:
+            raise  # the reader of our output left: click knows what to do
+        except (sqlite3.Error, OSError) as error:
+            from annotator.store.db import explain
+
+            raise click.ClickException(explain(error)) from error
 
 
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
@@ -93,6 +100,11 @@ def serving_options(function: F) -> F:
             type=click.FloatRange(0, 0.5),
             help="Share of images that measure and never train.",
         ),
+        click.option(
+            "--keep-rounds",
+            type=click.IntRange(1),
+            help="Rounds whose models and predictions stay on disk.  [default: 3]",
+        ),
         click.option("--seed", type=click.IntRange(0), help="The seed of everything random."),
         learning_options,
         INSTANCE,
@@ -151,6 +163,7 @@ def _facts(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "seed": options["seed"],
         "audit_share": options["audit_share"],
+        "keep_rounds": options["keep_rounds"],
         "learning": {**chosen, "loop": loop},
     }
 
@@ -167,12 +180,56 @@ def _serve(instance: Path, options: dict[str, Any]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(instance: Path, as_json: bool) -> None:
     """Where the project stands: labels, rounds, accuracy, what the learner does."""
+    from annotator import disk
     from annotator.pages.status import progress
     from annotator.reporting import status_text
     from annotator.store import db as store
 
-    found = progress(store.connect(instance / store.FILE))
+    found = progress(store.upgrade(instance / store.FILE)) | {"disk": disk.usage(instance)}
     click.echo(json.dumps(found, indent=2) if as_json else status_text(found))
+
+
+@main.command()
+@INSTANCE
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(instance: Path, as_json: bool) -> None:
+    """Check the labels, files, disk and memory, and say what to do. Exit code 1 when something needs doing."""
+    from annotator import doctor as checks
+
+    findings = checks.examine(instance)
+    click.echo(checks.as_json(findings) if as_json else checks.report(findings))
+    sys.exit(0 if checks.is_healthy(findings) else 1)
+
+
+@main.command()
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="The file.  [default: by project and time]"
+)
+@click.option("--images", is_flag=True, help="The images too, not only the labels and the model.")
+@INSTANCE
+def backup(out: Path | None, images: bool, instance: Path) -> None:
+    """Write the project into one ZIP file, also while people label."""
+    from annotator import backup as module
+
+    target = out or module.default_name(instance)
+    made = module.backup(instance, target, images=images)
+    click.echo(f"{target}: {made.answers} answers" + (f", {made.images} images" if images else ""))
+    for name, reason in made.skipped:
+        click.echo(f"left out {name}: {reason}", err=True)
+
+
+@main.command()
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@INSTANCE
+def restore(archive: Path, instance: Path) -> None:
+    """Unpack a backup into a new instance folder, checked against its manifest."""
+    from annotator.backup import IMAGES
+    from annotator.backup import restore as unpack
+
+    manifest = unpack(archive, instance)
+    folder = instance / IMAGES if manifest["images"] else "FOLDER"
+    click.echo(f"{instance}: {manifest['answers']} answers of {manifest['created']}, checked")
+    click.echo(f"go on with: annotator serve {folder} --instance {instance}")
 
 
 @main.command()
@@ -186,7 +243,7 @@ def export(format: str, out: Path | None, values: dict[str, str], instance: Path
 
     row = lookup("format", FORMATS, format)
     target = out or Path(row.out)
-    db = store.connect(instance / store.FILE)
+    db = store.upgrade(instance / store.FILE)
     _say(target, row.load()(instance, db, target, resolve(row.settings, values)))
 
 

@@ -7,6 +7,10 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
 def status_text(progress: dict[str, Any]) -> str:
     """`annotator status`, as a person reads it."""
     status = progress["status"]
@@ -20,6 +24,9 @@ def status_text(progress: dict[str, Any]) -> str:
         + (f"; {learner['error']}" if learner["error"] else ""),
     ]
     lines += [f"  {row['name']}: {row['labels']}" for row in progress["classes"]]
+    used = progress["disk"]
+    parts = ", ".join(f"{part} {megabytes(size)}" for part, size in used.items() if size)
+    lines.append(f"disk: {megabytes(sum(used.values()))} ({parts})")
     return "\n".join(lines)
 
 

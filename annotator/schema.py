@@ -12,6 +12,12 @@ def m001_start(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m002_rounds_given_up(db: Database) -> None:
+    """Why a round was given up, if it was."""
+    db.execute("ALTER TABLE rounds ADD COLUMN error TEXT")
+
+
 _PROJECT = (
     "CREATE TABLE project (key TEXT PRIMARY KEY, value TEXT NOT NULL)",  # value: JSON
     "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from sqlite_utils import Database
 
 from annotator import create_app, security
 from annotator.errors import AnnotatorError
+from annotator.importing.relink import holds_known_image
 from annotator.jobs import Supervisor
 from annotator.settings import learning
 from annotator.store import db as store
 from annotator.store import project
 
+KEEP_ROUNDS = 3  # whose models and predictions stay on disk
 THREADS = 16  # measured: four make 64 clients wait 1.8 s (benchmarks/round_trip.py)
 
 
@@ -49,14 +52,11 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
         "audit_share": 0.1,
         "flip": True,
     }
-    with_defaults |= {"labels_from_folders": False, "learning": {}}
+    with_defaults |= {"labels_from_folders": False, "keep_rounds": KEEP_ROUNDS, "learning": {}}
     db = store.prepare(instance / store.FILE)
     facts = project.facts(db)
-    if facts and Path(facts["folder"]) != folder.resolve():
-        raise AnnotatorError(
-            f"the instance {instance} holds the project {facts['name']!r} of {facts['folder']}; "
-            "name another folder with --instance"
-        )
+    if facts and (instance / facts["folder"]).resolve() != folder.resolve():
+        _relink(db, instance, facts, folder)
     given = {key: value for key, value in values.items() if value is not None}
     chosen = {**with_defaults, **facts, **given}
     chosen["learning"] = _merge(facts.get("learning", {}), given.get("learning", {}))
@@ -64,13 +64,35 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
     _refuse_changes(facts, given)
     with store.write(db):
         if facts:
-            project.put(db, learning=chosen["learning"], labels_from_folders=chosen["labels_from_folders"])
+            project.put(db, **{key: chosen[key] for key in ("learning", "labels_from_folders", "keep_rounds")})
         else:
-            project.create(db, **{"name": name, "folder": str(folder.resolve()), **chosen})
+            project.create(db, **{"name": name, "folder": _stored(folder, instance), **chosen})
         project.add_classes(db, classes)
         if len(project.classes(db)) < 2 and not chosen["labels_from_folders"]:
             raise AnnotatorError("a project needs at least two classes; name them with --classes cat,dog,other")
     db.close()
+
+
+def _stored(folder: Path, instance: Path) -> str:
+    """How a project remembers its folder: inside the instance relative to it, so that both can move together."""
+    folder, instance = folder.resolve(), instance.resolve()
+    return str(folder.relative_to(instance) if folder.is_relative_to(instance) else folder)
+
+
+def _relink(db: Database, instance: Path, facts: Mapping[str, Any], folder: Path) -> None:
+    """The images may have moved: follow them if the old folder is gone and the new one holds some of them."""
+    old = instance / facts["folder"]
+    about = f"the instance {instance} holds the project {facts['name']!r} of {old}"
+    if old.is_dir():
+        raise AnnotatorError(f"{about}; name another folder with --instance")
+    if not holds_known_image(db, folder, skip=instance.resolve()):
+        raise AnnotatorError(
+            f"{about}, which is gone, and {folder} holds none of its images; "
+            "name the folder in which they are now, or another one with --instance"
+        )
+    with store.write(db):
+        project.put(db, folder=_stored(folder, instance))
+    click.echo(f"The images of {facts['name']!r} are in {folder} now; they are known by their content.", err=True)
 
 
 def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

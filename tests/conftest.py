@@ -1,26 +1,25 @@
 """Fixtures that more than one package uses."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from live import answer_truly
 from PIL import Image
 from sqlite_utils import Database
 
 from annotator.importing.folder import scan
 from annotator.serving import found
 from annotator.store import db as store
-from annotator.store import rounds
+from annotator.store import project, rounds
 
 CLASSES = ["cat", "dog"]
 Make = Callable[..., Path]
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Forty small images: dark ones are cats, bright ones are dogs."""
-    folder = tmp_path / "photos"
+def make_photos(folder: Path) -> Path:
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(40):
@@ -31,21 +30,59 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Forty small images: dark ones are cats, bright ones are dogs."""
+    return make_photos(tmp_path / "photos")
+
+
+def import_photos(instance: Path, photos: Path, audit_share: float = 0.0, **loop: object) -> Path:
+    """Found a project on the photos, imported."""
+    facts = {"audit_share": audit_share, "image_size": 8, "seed": 5, "learning": {"loop": loop}}
+    found(instance, "photos", photos, CLASSES, facts)
+    scan(instance, lambda done, total: None, lambda: False)
+    db = store.connect(instance / store.FILE)
+    with store.write(db):
+        rounds.tell(db, "import", activity="complete")
+    db.close()
+    return instance
+
+
+@pytest.fixture
 def make_instance(tmp_path: Path, photos: Path) -> Make:
     """A function that makes an instance with the photos imported."""
 
     def make(name: str = "instance", audit_share: float = 0.0, **loop: object) -> Path:
-        instance = tmp_path / name
-        facts = {"audit_share": audit_share, "image_size": 8, "seed": 5, "learning": {"loop": loop}}
-        found(instance, "photos", photos, CLASSES, facts)
-        scan(instance, lambda done, total: None, lambda: False)
-        db = store.connect(instance / store.FILE)
-        with store.write(db):
-            rounds.tell(db, "import", activity="complete")
-        db.close()
-        return instance
+        return import_photos(tmp_path / name, photos, audit_share, **loop)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def learned_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `learned` copies."""
+    from annotator.worker import Worker  # not above: with torch, which most tests do not need
+
+    folder = tmp_path_factory.mktemp("learned")
+    instance = import_photos(folder / "learned", make_photos(folder / "photos"), query_size=10)
+    for answers in (10, 0):
+        Worker(instance)._look()
+        db = store.connect(instance / store.FILE)
+        answer_truly(db, answers)
+        db.close()
+    return folder
+
+
+@pytest.fixture
+def learned(learned_once: Path, photos: Path, tmp_path: Path) -> Path:
+    """An instance with ten labels and a model, beside its photos."""
+    for path in photos.iterdir():  # as old as those that were imported: nothing is read again
+        shutil.copystat(learned_once / "photos" / path.name, path)
+    instance = shutil.copytree(learned_once / "learned", tmp_path / "learned")
+    db = store.connect(instance / store.FILE)
+    with store.write(db):
+        project.put(db, folder=str(photos))
+    db.close()
+    return instance
 
 
 @pytest.fixture

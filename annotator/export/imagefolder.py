@@ -33,7 +33,7 @@ def export(instance: Path, db: Database, out: Path, settings: ImageFolderSetting
     Files that are gone, changed or lead out of the project's folder are skipped with the reason. Raises
     AnnotatorError for a target that will not do and when it cannot be written.
     """
-    folder = Path(project_store.facts(db)["folder"])
+    folder = instance / project_store.facts(db)["folder"]
     out = _free_target(out, folder)
     try:
         with _appearing(out) as target:

@@ -74,7 +74,7 @@ class _Import:
     def __init__(self, instance: Path, db: Database) -> None:
         facts = project_store.facts(db)
         self.db, self.instance = db, instance
-        self.folder = Path(facts["folder"])
+        self.folder = (instance / facts["folder"]).absolute()  # relative where it lies in the instance
         self.side: int = facts["image_size"]
         self.seed: int = facts["seed"]
         self.audit_share: float = facts["audit_share"]

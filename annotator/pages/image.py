@@ -16,9 +16,10 @@ from annotator.store import project as project_store
 blueprint = Blueprint("image", __name__)
 SIZES = (96, images.RENDITION_SIDE)  # on the longer side, in pixels
 _TYPES = {"image/png": ".png", "image/jpeg": ".jpg"}
+_LARGEST = 2**53  # SQLite takes no larger id than 2**63 - 1
 
 
-@blueprint.get("/image/<int:image_id>")
+@blueprint.get(f"/image/<int(max={_LARGEST}):image_id>")
 def show(image_id: int) -> ResponseReturnValue:
     """The rendition of an image; made on first use and kept in the instance."""
     size = request.args.get("size", SIZES[-1], type=int)
@@ -42,7 +43,7 @@ def _cached(image_id: int, size: int) -> Path:
     for suffix in _TYPES.values():
         if (folder / (stem + suffix)).exists():
             return folder / (stem + suffix)
-    project_folder = Path(project_store.facts(shared.database())["folder"])
+    project_folder = shared.instance() / project_store.facts(shared.database())["folder"]
     with open_image(project_folder, image["paths"], image["sha256"]) as file:
         data, mimetype = images.rendition(images.decode(file), size)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Opening the file and writing to it: the two things every other file here builds on."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -12,9 +13,13 @@ from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError
 from annotator.schema import migrations
+from annotator.store import copy
+from annotator.store.lock import Taken, alone
 
 FILE = "labels.db"
-BUSY_SECONDS = 30
+BACKUPS = "backups"
+BUSY_SECONDS = 10  # less than a browser waits for a reply
+MIGRATION_SECONDS = 60
 _TURN = threading.RLock()
 
 
@@ -28,8 +33,12 @@ def connect(path: Path) -> Database:
             f"no project at {path.parent}; start one with `annotator demo` or `annotator serve FOLDER`"
         )
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return Database(connection, execute_plugins=False)
 
 
@@ -70,13 +79,52 @@ def prepare(path: Path) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    return upgrade(path)
+
+
+def upgrade(path: Path) -> Database:
+    """Bring an existing file up to date and open it; what it was before lies in `backups/` afterwards.
+
+    Raises AnnotatorError when there is none, when a newer version wrote it, and when another process is at it.
+    """
     db = connect(path)
+    refuse_newer(db, path)
+    if not migrations.pending(db):
+        return db
+    try:
+        with alone(path.parent / "upgrade.lock", MIGRATION_SECONDS):
+            pending = migrations.pending(db)  # whoever had the lock before may have done it
+            if pending and migrations.applied(db):
+                copy.database(path, path.parent / BACKUPS / f"before-{pending[0].name}.db")
+            migrations.apply(db)
+    except Taken:
+        raise AnnotatorError(
+            f"another process has been upgrading {path} for a minute; end it, then try again"
+        ) from None
+    return db
+
+
+def refuse_newer(db: Database, path: Path) -> None:
+    """AnnotatorError for a schema that only a later version of this program knows."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}
     newer = {migration.name for migration in migrations.applied(db)} - known
     if newer:
         raise AnnotatorError(f"{path} was written by a newer version of annotator ({min(newer)}); upgrade annotator")
-    migrations.apply(db)
-    return db
+
+
+def explain(error: Exception) -> str:
+    """What a failure of the disk or of the file means, and the way out, in one line."""
+    said = str(error)
+    number = getattr(error, "errno", None)
+    if "disk is full" in said or number in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({said}); free some space, it goes on by itself"
+    if "readonly" in said or number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"the project's folder cannot be written ({said}); mount its disk writable, or give yourself the right"
+    if "locked" in said or "busy" in said:
+        return f"another program keeps the labels locked ({said}); close it"
+    if "malformed" in said or "not a database" in said:
+        return f"{FILE} is damaged ({said}); stop the server and run `annotator doctor`"
+    return f"the project's folder cannot be used right now ({said}); `annotator doctor` says more"
 
 
 def utc_now() -> str:

@@ -5,31 +5,19 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from live import answer_truly, serving
+from live import serving
 from PIL import Image
 
 from annotator.cli import main
 from annotator.store import db as store
 from annotator.store import project
-from annotator.worker import Worker
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def learned(make_instance) -> Path:
-    """An instance with ten labels and a model."""
-    instance = make_instance("learned", query_size=10)
-    Worker(instance)._look()
-    answer_truly(store.connect(instance / store.FILE), 10)
-    Worker(instance)._look()
-    return instance
 
 
 @pytest.mark.parametrize("module", ["annotator.cli", "annotator.serving", "annotator.pages.label", "annotator.jobs"])
