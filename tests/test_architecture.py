@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"errors", "registry", "config", "events", "rng"},
     {"data", "device"},
-    {"augment", "datasets", "features", "models"},
+    {"augment", "datasets", "features", "models", "randaugment"},
     {"predict", "checkpoint", "evaluate"},
     {"acquisition", "training"},
     {"loop"},
