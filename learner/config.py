@@ -135,6 +135,31 @@ class BasicSettings:
 
 
 @dataclass(frozen=True)
+class FixmatchSettings:
+    """A net trained from scratch on the labeled images and on its own confident answers to the others."""
+
+    depth: int = setting(0, "layers of a WideResNet, 6n + 4; 0: 28, but the plain net up to 16 px")
+    width: int = setting(2, "widening factor", low=1)
+    steps: int = setting(0, "training steps; 0: 600 for images up to 16 px, else 20000; in the paper 1048576")
+    batch_size: int = setting(64, "labeled images in one step", low=2)
+    mu: int = setting(7, "unlabeled images in one step for each labeled one", low=1)
+    threshold: float = setting(0.95, "a pseudo-label counts from this probability on", high=1)
+    unlabeled_weight: float = setting(1.0, "of the loss of the unlabeled images")
+    alignment: bool = setting(False, "align pseudo-labels with the distribution of the labels")
+    adaptive: bool = setting(False, "a threshold for each class that grows with the net's confidence (FreeMatch)")
+    learning_rate: float = setting(0.03, "of SGD with Nesterov momentum 0.9, cos(7 pi k / 16 K)")
+    weight_decay: float = setting(5e-4, "on kernels only; 1e-3 for a hundred classes")
+    ema_decay: float = setting(0.999, "decay of the averaged weights that predict; less in short runs", high=0.9999)
+    norm_momentum: float = setting(0.1, "of the batch statistics; 0.001 in the paper's million steps", high=1)
+    dropout: float = setting(0.0, "dropout before the head; strategies like bald need some", high=0.95)
+    block_dropout: float = setting(0.0, "dropout inside every block", high=0.95)
+    bayesian: str = setting(
+        "head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)", choices=("head", "net")
+    )
+    mc_samples: int = setting(20, "stochastic predictions for strategies that need them", low=1)
+
+
+@dataclass(frozen=True)
 class TypiclustSettings:
     """Typical images of the largest uncovered clusters."""
 

@@ -1,0 +1,102 @@
+"""What the methods share that train a net from nothing: the net, its weight decay, its average, its data."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from learner.data import ImageSet
+from learner.device import seeded
+from learner.errors import NotFinite
+from learner.models import MODELS
+from learner.training import Task
+
+SMALL = 16  # px: up to here a plain net and a short training suffice
+REPORTS = 40  # in a training
+UNHEARD = 50  # steps at most between two reports: a long training must hear that it shall stop
+Recipe = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
+
+
+class Shape(Protocol):
+    """The settings that say what net it is."""
+
+    @property
+    def depth(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def block_dropout(self) -> float: ...
+
+
+def is_small(images: ImageSet) -> bool:
+    height, width = images.pixels.shape[1:3]
+    return bool(max(height, width) <= SMALL)
+
+
+def is_plain(task: Task, settings: Shape) -> bool:
+    """Do the settings ask for the plain net of small images?"""
+    return is_small(task.images) and not settings.depth
+
+
+def build(task: Task, settings: Shape) -> Any:
+    """A fresh net that knows the colours of the images."""
+    shape = {"width": settings.width, "dropout": settings.dropout, "block_dropout": settings.block_dropout}
+    kind = "conv" if is_plain(task, settings) else "wrn"
+    if kind == "wrn":
+        shape["depth"] = settings.depth or 28
+    with seeded(task.stream("init"), torch.device("cpu")):
+        net = MODELS[kind].load()(task.num_classes, **shape)
+    mean, std = _colors(task.images)
+    net.mean.copy_(mean[:, None, None])
+    net.std.copy_(std[:, None, None])
+    return net
+
+
+def _colors(images: ImageSet) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over an even sample of the set, in [0, 1]: (3,), (3,)."""
+    if "colors" not in images.memo:
+        sample = images.take(images.ids[:: max(1, len(images) // 500)]).reshape(-1, 3) / np.float32(255)
+        images.memo["colors"] = sample.mean(axis=0), sample.std(axis=0).clip(min=1e-2)
+    mean, std = images.memo["colors"]
+    return torch.from_numpy(mean), torch.from_numpy(std)
+
+
+def groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weight decay on kernels, not on norms and biases."""
+    parameters = list(net.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def averaged(net: nn.Module, decay: float, steps: int) -> AveragedModel:
+    """The exponential moving average of weights and buffers; a short run would average in where it began."""
+    average = get_ema_multi_avg_fn(min(decay, max(0.0, 1 - 10 / steps)))  # type: ignore[no-untyped-call]
+    return AveragedModel(net, multi_avg_fn=average, use_buffers=True)
+
+
+def report_every(steps: int) -> int:
+    """Steps between two reports."""
+    return min(max(1, steps // REPORTS), UNHEARD)
+
+
+def shuffled(number: int, size: int, draws: torch.Generator) -> Iterator[Tensor]:
+    """Endless batches of (size,) rows out of reshuffled epochs of any length."""
+    order = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(order) < size:
+            order = torch.cat([order, torch.randperm(number, generator=draws)])
+        yield order[:size]
+        order = order[size:]
+
+
+def require_finite(loss: Tensor, step: int, rate: float) -> None:
+    """Raises NotFinite. A loss that was not finite once never is again, so that a look now and then suffices."""
+    if not loss.isfinite():
+        raise NotFinite(f"the training loss is {loss.item()} at step {step}; set learning_rate below {rate:g}")
