@@ -3,14 +3,17 @@
 Run as `python -m annotator.importer INSTANCE`. Labelling goes on meanwhile.
 """
 
+import contextlib
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from pathlib import Path
 
 from annotator.errors import AnnotatorError
 from annotator.importing.folder import scan
+from annotator.jobs import starter
 from annotator.store import db as store
 from annotator.store import rounds
 
@@ -19,7 +22,7 @@ def main(instance: Path) -> int:
     """0 when the folder was read, also where single files could not be; 1 when it cannot be read at all."""
     os.nice(5)
     stopping = threading.Event()
-    parent = os.getppid()
+    parent = starter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     db = store.connect(instance / store.FILE)
@@ -33,10 +36,13 @@ def main(instance: Path) -> int:
 
     try:
         scan(instance, report, lambda: stopping.is_set() or os.getppid() != parent)
-    except AnnotatorError as error:
-        tell(activity="crashed", error=str(error))
+        tell(activity="stopped" if stopping.is_set() else "complete")
+    except (AnnotatorError, sqlite3.OperationalError, OSError) as error:
+        said = str(error) if isinstance(error, AnnotatorError) else store.explain(error)
+        print(said, file=sys.stderr)
+        with contextlib.suppress(sqlite3.Error):  # the disk that is full may be this one
+            tell(activity="crashed", error=said)
         return 1
-    tell(activity="stopped" if stopping.is_set() else "complete")
     return 0
 
 

@@ -2,14 +2,15 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
-from sqlite_utils import Database
-
+from annotator.errors import AnnotatorError
 from annotator.store import db as store
 from annotator.store import rounds
 
@@ -18,8 +19,15 @@ STOP_SECONDS = 10.0
 BACKOFF_SECONDS = (0.5, 2.0, 5.0, 15.0, 30.0)
 QUIET_SECONDS = 120.0  # a process that ran so long starts again at once
 
+_STARTER = "ANNOTATOR_STARTER"  # in a process's environment: the id of the process that watches it
+
 # glibc: without these, freeing every large tensor gives its pages back to the system, which halves the speed
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+
+
+def starter() -> int:
+    """The process that this one belongs to and ends with, even if that was gone before this one could look."""
+    return int(os.environ.get(_STARTER, os.getppid()))
 
 
 class Job:
@@ -31,24 +39,28 @@ class Job:
         self.failures = 0
         self.started = self.not_before = 0.0
         self.finished = False
+        self.untold: str | None = None  # why it ended, until that is stored
 
     def start(self) -> None:
         command = [sys.executable, "-m", self.module, str(self.instance)]
         with (self.instance / f"{self.name}.log").open("ab") as log:
             # its own session: Ctrl+C in the terminal reaches only the server, which then ends it properly
             self.process = subprocess.Popen(
-                command, env={**os.environ, **_MALLOC}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
+                command, env={**os.environ, **_MALLOC, _STARTER: str(os.getpid())},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.started = time.monotonic()
 
     def look(self) -> str | None:
-        """Start it if it ought to run. The reason, if it just ended by itself and should not have."""
+        """Start it if it ought to run. What went wrong, if it cannot be started or just ended by itself."""
         now = time.monotonic()
         if self.finished or (self.process is None and now < self.not_before):
             return None
         if self.process is None:
-            self.start()
+            try:
+                self.start()
+            except OSError as error:
+                return f"cannot be started: {error}; trying again in {self._back_off(now):g} s"
             return None
         code = self.process.poll()
         if code is None:
@@ -57,10 +69,16 @@ class Job:
         if code == 0 and not self.forever:
             self.finished = True
             return None
-        self.failures = 1 if now - self.started > QUIET_SECONDS else self.failures + 1
+        if now - self.started > QUIET_SECONDS:
+            self.failures = 0
+        return f"ended {_how(code)}; starting again in {self._back_off(now):g} s"
+
+    def _back_off(self, now: float) -> float:
+        """Seconds until the next start."""
+        self.failures += 1
         pause = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS)) - 1]
         self.not_before = now + pause
-        return f"ended {_how(code)}; starting again in {pause:g} s"
+        return pause
 
     def stop(self) -> None:
         """Ask, wait, kill."""
@@ -91,6 +109,7 @@ class Supervisor:
         self.jobs = [Job("import", "annotator.importer", instance, forever=False)]
         if learner:
             self.jobs.append(Job("learner", "annotator.worker", instance, forever=True))
+        self._printed: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="supervisor")
 
@@ -100,25 +119,34 @@ class Supervisor:
     def stop(self) -> None:
         """End every process and wait for it."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         for job in self.jobs:
             job.stop()
 
     def _watch(self) -> None:
-        db = store.connect(self.instance / store.FILE)
         while not self._stopping.is_set():
             for job in self.jobs:
-                reason = job.look()
-                if reason:
-                    self._record(db, job, reason)
+                job.untold = job.look() or job.untold
+                if job.untold:
+                    self._tell(job, job.untold)
             self._stopping.wait(LOOK_SECONDS)
-        db.close()
 
-    def _record(self, db: Database, job: Job, reason: str) -> None:
+    def _tell(self, job: Job, reason: str) -> None:
+        """Store the reason, or keep it until that can be done: a full disk or a locked file must not end the watch."""
+        try:
+            self._record(job, reason)
+            job.untold = None
+        except (sqlite3.Error, OSError, AnnotatorError) as error:
+            if reason != self._printed:
+                print(f"the {job.name} process {reason} (not stored: {error})", file=sys.stderr, flush=True)
+            self._printed = reason
+
+    def _record(self, job: Job, reason: str) -> None:
         """The reason on the page. What a crashed process said itself is worth more than its exit code."""
-        last = rounds.process(db, job.name)
-        said = f": {last['error']}" if last["activity"] == "crashed" else ""
-        error = f"the {job.name} process {reason}{said} (more in {job.name}.log in the instance folder)"
-        with store.write(db):
-            rounds.drop_lease(db, job.name)
-            rounds.tell(db, job.name, activity="restarting", restarts=last["restarts"] + 1, error=error)
+        with closing(store.connect(self.instance / store.FILE)) as db, store.write(db):
+            last = rounds.process(db, job.name)
+            said = f": {last['error']}" if last["activity"] == "crashed" else ""
+            error = f"the {job.name} process {reason}{said} (more in {job.name}.log in the instance folder)"
+            activity = last["activity"] if job.process else "restarting"  # it may be back before this could be stored
+            rounds.tell(db, job.name, activity=activity, restarts=last["restarts"] + 1, error=error)

@@ -6,6 +6,7 @@ Pages filter and sort it without ever making a label wait, and it is replaced as
 import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,20 +35,22 @@ class Suggestion:
 
 
 def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], class_ids: list[int]) -> None:
-    """Write (N,) ids and (N, C) probabilities; the file appears complete or not at all."""
-    part = path.with_suffix(".part")
+    """Write (N,) ids and (N, C) probabilities; the file appears complete or not at all.
+
+    It is on the disk when this returns, and its name is when the caller has synced the folder.
+    """
+    part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
-    db = sqlite3.connect(part)
-    db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
     best = probs.argmax(1)
     rows = zip(image_ids.tolist(), best.tolist(), probs.max(1).tolist(), probs.astype("<f4"), strict=True)
-    db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(class_ids))
-    db.executemany(
-        "INSERT INTO predictions VALUES (?, ?, ?, ?)",
-        ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows),
-    )
-    db.commit()
-    db.close()
+    with closing(sqlite3.connect(part)) as db:
+        db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
+        db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(class_ids))
+        db.executemany(
+            "INSERT INTO predictions VALUES (?, ?, ?, ?)",
+            ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows),
+        )
+        db.commit()
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)
@@ -62,6 +65,10 @@ def read(path: Path, image_ids: Iterable[int]) -> dict[int, Suggestion]:
         class_ids = [row[0] for row in db.execute("SELECT class_id FROM classes ORDER BY position")]
         wanted = ",".join(str(int(image)) for image in image_ids)
         rows = db.execute(f"SELECT image_id, probs FROM predictions WHERE image_id IN ({wanted})").fetchall()
+    except sqlite3.OperationalError:
+        if path.exists():
+            raise
+        return {}  # a newer round took its place between two lines of this
     finally:
         db.close()
     return {image: _suggestion(np.frombuffer(blob, "<f4"), class_ids) for image, blob in rows}

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from annotator.store import db as store
 from annotator.store import images as image_store
 from annotator.store import labels, queue, rounds
 from annotator.store import project as project_store
+from learner.checkpoint import sync_folder
 from learner.data import Exam, ImageSet, id_array
+from learner.errors import LearnerError
 from learner.events import Event, Predicted, Progress, RoundFinished, RoundStarted
 from learner.loop import LoopState, News, Query
 
-KEEP_ROUNDS = 3  # whose models and predictions stay on disk
+ROUNDS = "rounds"  # the folder of their folders
 
 
 class StoreProject:
@@ -36,6 +38,7 @@ class StoreProject:
         self._now = clock or (lambda: datetime.now(UTC).timestamp())
         self._images: ImageSet | None = None
         self._classes = project_store.class_positions(self.db)
+        self._round: _Round | None = None
 
     @property
     def num_classes(self) -> int:
@@ -57,10 +60,12 @@ class StoreProject:
         facts = project_store.facts(self.db)
         side = facts["image_size"]
         path = image_store.pixel_file(self.instance, side)
+        pixels = np.empty((0, side, side, 3), np.uint8)
         if len(ids):
-            pixels = np.memmap(path, np.uint8, "r").reshape(-1, side, side, 3)
-        else:
-            pixels = np.empty((0, side, side, 3), np.uint8)
+            whole = path.stat().st_size // (side * side * 3)  # rows
+            pixels = np.memmap(path, np.uint8, "r", shape=(whole, side, side, 3))
+        if len(ids) and rows.max() >= len(pixels):
+            raise LearnerError(f"{path} has lost the pixels of some images; start the server again: it makes them anew")
         return ImageSet(ids, pixels, rows, flip=facts["flip"])
 
     def news(self, cursor: int) -> News:
@@ -95,20 +100,38 @@ class StoreProject:
         return LoopState(**value, query=Query(**query))
 
     def save_state(self, state: LoopState) -> None:
+        """With the state, everything that its round leaves begins to count: in one transaction, or not at all."""
+        old: list[str] = []
         with store.write(self.db):
+            self._check()  # inside: whoever lost the lease while it hung writes nothing any more
+            if self._round is not None:
+                old = self._count(self._round)
             rounds.save_state(self.db, asdict(state))
+            self._queue(state.query, "query", state.round)
+        self._round = None
+        for folder in old:  # the rows first: a folder that is only half there is never named
+            shutil.rmtree(self.instance / folder, ignore_errors=True)
 
     def publish(self, query: Query, source: str, round: int) -> None:
+        """The tail of a round in progress waits for the round's end."""
+        if self._round is not None and source == "tail":
+            self._round.tail = query
+            return
+        with store.write(self.db):
+            self._queue(query, source, round)
+
+    def _queue(self, query: Query, source: str, round: int) -> None:
+        """Call inside `write`."""
         if source == "query" and self._is_published(round):
             return
+        aside = image_store.unusable(self.db, query.ids)
         empty = (None,) * len(query.ids)
         rows = zip(query.ids, query.scores or empty, query.probabilities or empty, strict=True)
         keys = ("image_id", "score", "probability")
         picks = [dict(zip(keys, row, strict=True), round=round, strategy=query.strategy) for row in rows]
-        with store.write(self.db):
-            queue.publish(self.db, picks, source, self._now())
-            if source == "query":
-                project_store.set_counter(self.db, "queries", round + 1)
+        queue.publish(self.db, [pick for pick in picks if pick["image_id"] not in aside], source, self._now())
+        if source == "query":
+            project_store.set_counter(self.db, "queries", round + 1)
 
     def _is_published(self, round: int) -> bool:
         """A round has one query: asking again after a restart must not disturb what people have on their screens."""
@@ -122,7 +145,8 @@ class StoreProject:
             case RoundStarted():
                 with store.write(self.db):
                     rounds.start(self.db, event.round, event.labels)
-                self._tell(activity="training", done=0, total=0, error=None)
+                    rounds.tell(self.db, "learner", activity="training", done=0, total=0, error=None)
+                self._round = _Round(event.round)
             case Predicted():
                 self._keep(event)
             case RoundFinished():
@@ -133,33 +157,73 @@ class StoreProject:
             rounds.tell(self.db, "learner", **values)
 
     def _keep(self, event: Predicted) -> None:
-        """Model and predictions on disk, then their row: a half-written folder is never named."""
-        folder = self.instance / "rounds" / str(event.round)
-        folder.mkdir(parents=True, exist_ok=True)
-        classes = project_store.classes(self.db)
-        event.classifier.save(folder, [row["name"] for row in classes][: self.num_classes])
+        """Model and predictions on disk, under a name that nobody looks at until they are complete."""
+        folder = self.instance / ROUNDS / str(event.round)
+        part = folder.with_suffix(".part")
+        _remove(part)
+        part.mkdir(parents=True)
+        classes = project_store.classes(self.db)[: self.num_classes]
+        event.classifier.save(part, [row["name"] for row in classes])
         said = event.predictions
-        class_ids = [row["id"] for row in classes][: self.num_classes]
-        predictions.write(folder / predictions.FILE, said.ids, said.probs.cpu().numpy(), class_ids)
-        with store.write(self.db):
-            rounds.update(self.db, event.round, folder=f"rounds/{event.round}")
-        self._forget(event.round - KEEP_ROUNDS)
-
-    def _forget(self, number: int) -> None:
-        """Remove the files of old rounds, the row first."""
-        for row in rounds.finished(self.db):
-            if row["folder"] and row["number"] <= number:
-                with store.write(self.db):
-                    rounds.update(self.db, row["number"], folder=None)
-                shutil.rmtree(self.instance / row["folder"], ignore_errors=True)
+        class_ids = [row["id"] for row in classes]
+        predictions.write(part / predictions.FILE, said.ids, said.probs.cpu().numpy(), class_ids)
+        sync_folder(part)
+        _remove(folder)  # of an attempt that was killed before its row
+        part.rename(folder)
+        sync_folder(folder.parent)
+        sync_folder(self.instance)
+        if self._round is not None:
+            self._round.values["folder"] = f"{ROUNDS}/{event.round}"
 
     def _finish(self, event: RoundFinished) -> None:
-        values: dict[str, Any] = {key: getattr(event, key) for key in ("method", "strategy", "labels")}
+        values: dict[str, Any] = {key: getattr(event, key) for key in ("method", "strategy", "labels", "settings")}
         values |= {key: getattr(event, key) for key in ("train_seconds", "predict_seconds", "select_seconds")}
         if event.evaluation is not None:
             keys = ("accuracy", "low", "high", "balanced_accuracy")
             values |= {key: getattr(event.evaluation, key) for key in keys}
             values |= {"exam": event.evaluation.source, "exam_size": event.evaluation.size}
+        if self._round is not None:
+            self._round.values |= values
+
+    def _count(self, round: "_Round") -> list[str]:
+        """The round is finished; returns the folders of old rounds, which nothing names any more. Inside `write`."""
+        rounds.update(self.db, round.number, **round.values, finished=store.utc_now())
+        rounds.tell(self.db, "learner", activity="ready", done=0, total=0, error=None)
+        if round.tail is not None:
+            self._queue(round.tail, "tail", round.number)
+        keep = max(1, int(project_store.facts(self.db).get("keep_rounds", project_store.KEEP_ROUNDS)))
+        old = [r for r in rounds.finished(self.db) if r["folder"] and r["number"] <= round.number - keep]
+        for row in old:
+            rounds.update(self.db, row["number"], folder=None)
+        return [row["folder"] for row in old]
+
+    def give_up(self, reason: str, **told: Any) -> None:
+        """End the round in progress, if there is one: the reason stays, whatever else it left goes."""
+        given_up, self._round = self._round, None
+        if given_up is not None:
+            _remove(self.instance / ROUNDS / f"{given_up.number}.part")
         with store.write(self.db):
-            rounds.update(self.db, event.round, **values, settings=event.settings, finished=store.utc_now())
-            rounds.tell(self.db, "learner", activity="ready", done=0, total=0, error=None)
+            if given_up is not None:
+                rounds.give_up(self.db, given_up.number, reason)
+            rounds.tell(self.db, "learner", done=0, total=0, **told)
+
+    def tidy(self) -> None:
+        """Remove what killed rounds left: folders that no row names. Only the owner of the lease may."""
+        named = rounds.folders(self.db)
+        for folder in (self.instance / ROUNDS).glob("[0-9]*"):
+            if f"{ROUNDS}/{folder.name}" not in named and folder.name.removesuffix(".part").isdecimal():
+                _remove(folder)
+
+
+@dataclass
+class _Round:
+    """What the round in progress leaves. None of it counts before the round's end."""
+
+    number: int
+    values: dict[str, Any] = field(default_factory=dict)  # of its row
+    tail: Query | None = None
+
+
+def _remove(folder: Path) -> None:
+    """Whatever of it is there."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,7 @@
 """Founding a project in an instance folder, and serving it until Ctrl+C."""
 
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -19,11 +20,11 @@ from annotator import create_app, security
 from annotator.errors import AnnotatorError
 from annotator.importing.relink import holds_known_image
 from annotator.jobs import Supervisor
+from annotator.originals import printable
 from annotator.settings import learning
 from annotator.store import db as store
 from annotator.store import project
 
-KEEP_ROUNDS = 3  # whose models and predictions stay on disk
 THREADS = 16  # measured: four make 64 clients wait 1.8 s (benchmarks/round_trip.py)
 
 
@@ -52,7 +53,7 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
         "audit_share": 0.1,
         "flip": True,
     }
-    with_defaults |= {"labels_from_folders": False, "keep_rounds": KEEP_ROUNDS, "learning": {}}
+    with_defaults |= {"labels_from_folders": False, "keep_rounds": project.KEEP_ROUNDS, "learning": {}}
     db = store.prepare(instance / store.FILE)
     facts = project.facts(db)
     if facts and (instance / facts["folder"]).resolve() != folder.resolve():
@@ -66,7 +67,7 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
         if facts:
             project.put(db, **{key: chosen[key] for key in ("learning", "labels_from_folders", "keep_rounds")})
         else:
-            project.create(db, **{"name": name, "folder": _stored(folder, instance), **chosen})
+            project.create(db, **{"name": printable(os.fsencode(name)), "folder": _stored(folder, instance), **chosen})
         project.add_classes(db, classes)
         if len(project.classes(db)) < 2 and not chosen["labels_from_folders"]:
             raise AnnotatorError("a project needs at least two classes; name them with --classes cat,dog,other")
@@ -127,8 +128,9 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     host, port = listener.getsockname()[:2]
     url = f"http://{_printable(host)}:{port}/" + (f"?token={token}" if token else "")
     server = waitress.create_server(
-        app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True
-    )
+        app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True,
+        max_request_body_size=security.MAX_BODY_BYTES,
+    )  # fmt: skip
     logging.getLogger("waitress").setLevel(logging.ERROR)  # neither a short queue nor ending amid a request is news
     supervisor = Supervisor(instance, learner=learner)
     supervisor.start()

@@ -4,27 +4,36 @@ A reconciler, not a job queue: killed at any point, it starts again and loses no
 Run as `python -m annotator.worker INSTANCE`.
 """
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
-import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sqlite_utils import Database
+
 from annotator import settings
+from annotator.jobs import starter
 from annotator.project import StoreProject
 from annotator.store import db as store
-from annotator.store import labels, rounds
+from annotator.store import images, labels, rounds
 from annotator.store import project as project_store
-from learner.errors import Cancelled, LearnerError
+from learner.errors import Cancelled, LearnerError, OutOfMemory
 from learner.loop import advance
 
 HEARTBEAT_SECONDS = 4.0
+LEASE_SECONDS = 1.0  # until another process's end is noticed
 PAUSE_SECONDS = 0.5  # until a pause is noticed
 LOOK_SECONDS = 0.2
+RETRY_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after something that may pass: a full disk, too little memory
+
+Seen = tuple[int, str, str]
 
 
 class Worker:
@@ -32,91 +41,135 @@ class Worker:
 
     def __init__(self, instance: Path) -> None:
         self.instance = instance
-        self.owner = uuid.uuid4().hex
+        self.lease = rounds.Lease("learner")
         self.stopping = threading.Event()
         self.paused = False
-        self.parent = os.getppid()
+        self.parent = starter()
         self.project = StoreProject(instance, check=self.check)
         self.db = self.project.db
-        self._done: tuple[int, str, str] | None = None  # what was there at the last look, which left nothing to do
+        self._done: Seen | None = None  # what was there at the last look, which left nothing to do
+        self._failures = 0  # that may pass, one after the other
+        self._not_before = 0.0
 
     def check(self) -> None:
-        """Called with every progress report: Cancelled when somebody asked to stop or to pause."""
-        if self.stopping.is_set() or self.paused:
+        """Called with every progress report: Cancelled when somebody asked to stop or to pause, or took over."""
+        if self.stopping.is_set() or self.paused or self.lease.is_lost(self.db):
             raise Cancelled
 
     def run(self) -> None:
         """Until SIGTERM, or until the parent process is gone."""
-        while not self._take_lease():
-            if self.stopping.wait(HEARTBEAT_SECONDS):
+        while not self._take_lease(self.db):
+            if self.stopping.wait(LEASE_SECONDS) or self._is_orphan():
                 return
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
-        self._tell(activity="ready", done=0, total=0)
         try:
+            self.project.tidy()
+            self._tell(activity="ready", done=0, total=0)
             while not self.stopping.is_set():
                 self._look()
                 self.stopping.wait(LOOK_SECONDS)
         except Exception as error:
-            self._tell(activity="crashed", error=f"{type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"
+            self._give_up(said, activity="crashed", error=said)
             raise
-        with store.write(self.db):
-            rounds.tell(self.db, "learner", activity="stopped", done=0, total=0)
-            rounds.drop_lease(self.db, "learner", self.owner)
+        with _going_on(), store.write(self.db):
+            if not self.lease.is_lost(self.db):
+                rounds.tell(self.db, "learner", activity="stopped", done=0, total=0, owner=None, heartbeat=None)
 
     def _look(self) -> None:
         """Advance if there is something to do; give a round up with its reason if it cannot be done."""
-        seen = self._sight()
-        if self.paused or seen == self._done or self._waits_for_import():
+        if time.monotonic() < self._not_before:
             return
-        chosen = settings.of_project(self.db)
+        seen: Seen | None = None
         try:
+            seen = self._sight()
+            if self.paused or seen == self._done or self._waits_for_import():
+                return
+            chosen = settings.of_project(self.db)
             advance(self.project, chosen.method, chosen.strategy, chosen.loop)
         except Cancelled:
-            self._tell(activity="paused" if self.paused else "stopped", done=0, total=0)
-            return
+            why = "paused" if self.paused else "stopped"
+            self._give_up(why, activity=why)
+        except OutOfMemory as error:
+            self._try_again(str(error))
+        except (sqlite3.OperationalError, OSError) as error:
+            self._try_again(store.explain(error))
         except LearnerError as error:
-            self._tell(activity="waiting", done=0, total=0, error=f"the round was given up: {error}")
-
-        if not chosen.loop.pause:
+            self._give_up(str(error), activity="waiting", error=f"the round was given up: {error}")
             self._done = seen
+        else:
+            self._failures = 0
+            self._done = None if chosen.loop.pause else seen
 
-    def _sight(self) -> tuple[int, str, str]:
+    def _give_up(self, reason: str, **told: Any) -> None:
+        """Where even the reason cannot be stored, it is in the log. Whoever took over is not disturbed."""
+        print(f"given up: {reason}", file=sys.stderr, flush=True)
+        with _going_on():
+            if not self.lease.is_lost(self.db):
+                self.project.give_up(reason, **told)
+
+    def _try_again(self, reason: str) -> None:
+        """The round can be done when the cause is gone. Nobody says when that is."""
+        pause = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
+        self._failures += 1
+        error = f"the round was given up: {reason} (trying again in {pause:g} s)"
+        self._give_up(reason, activity="waiting", error=error)
+        self._not_before = time.monotonic() + pause
+
+    def _sight(self) -> Seen:
         """Everything that can make a round due. Cheap: it is looked at all the time."""
         importing = rounds.process(self.db, "import")["activity"]
         return labels.cursor(self.db), json.dumps(project_store.facts(self.db).get("learning")), importing
 
     def _waits_for_import(self) -> bool:
-        """The cold start wants all images; answers of a whole query do not wait for them."""
-        if rounds.load_state(self.db) is not None:
+        """The cold start wants all images, and a later round those that it had; else answers do not wait for them."""
+        if rounds.process(self.db, "import")["activity"] == "complete":
             return False
-        importing = rounds.process(self.db, "import")["activity"] != "complete"
+        if rounds.load_state(self.db) is not None:
+            return images.lack_pixels(self.db)
         chosen = settings.of_project(self.db)
-        return importing and labels.cursor(self.db) < (chosen.loop.new_labels or chosen.loop.query_size)
+        return labels.cursor(self.db) < (chosen.loop.new_labels or chosen.loop.query_size)
 
-    def _take_lease(self) -> bool:
-        with store.write(self.db):
-            return rounds.take_lease(self.db, "learner", self.owner, time.time())
+    def _take_lease(self, db: Database) -> bool:
+        """Also False where it cannot be known now."""
+        with _going_on(), store.write(db):
+            return self.lease.take(db, time.time())
+        return False
 
     def _tell(self, **values: Any) -> None:
         with store.write(self.db):
             rounds.tell(self.db, "learner", **values)
 
+    def _is_orphan(self) -> bool:
+        return os.getppid() != self.parent
+
     def _beat(self) -> None:
         """Renew the lease, notice a pause and the parent's death; on a connection of its own."""
         db = store.connect(self.instance / store.FILE)
         due = 0.0
-        while not self.stopping.wait(PAUSE_SECONDS):
-            self.paused = bool(rounds.process(db, "learner")["paused"])
-            if os.getppid() != self.parent:
-                self.stopping.set()
-            if time.monotonic() < due:
-                continue
-            due = time.monotonic() + HEARTBEAT_SECONDS
-            with store.write(db):
-                still_ours = rounds.take_lease(db, "learner", self.owner, time.time())
-            if not still_ours:
-                self.stopping.set()
-        db.close()
+        try:
+            while not self.stopping.wait(PAUSE_SECONDS):
+                if self._is_orphan():
+                    break
+                with _going_on():
+                    self.paused = bool(rounds.process(db, "learner")["paused"])
+                    if self.lease.is_lost(db):
+                        break
+                if time.monotonic() >= due:
+                    due = time.monotonic() + HEARTBEAT_SECONDS
+                    self._take_lease(db)
+        finally:
+            self.stopping.set()  # a process that nobody hears of must not go on
+            db.close()
+
+
+@contextlib.contextmanager
+def _going_on() -> Iterator[None]:
+    """A disk that is full or a file that is locked ends no process; the log has it."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 def main(instance: Path) -> None:

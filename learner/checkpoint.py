@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,22 +34,35 @@ def save_net(folder: Path, net: Net, classes: list[str], image_size: tuple[int, 
 
 
 def save(folder: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write both files; each appears whole or not at all, and model.json holds the hash of the weights."""
+    """Write both files; each appears whole or not at all, and model.json holds the hash of the weights.
+
+    They are on the disk when this returns. Killed in between, it leaves a file whose name ends in .part.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = safetensors.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     meta = {"format": FORMAT, **meta, "weights_sha256": hashlib.sha256(weights).hexdigest()}
     _write(folder / WEIGHTS, weights)
     _write(folder / META, json.dumps(meta, indent=2, ensure_ascii=False).encode())
+    sync_folder(folder)
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Atomic, and on the disk before it returns."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    """Atomic; whole on the disk before it has its name."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
+    part.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in a folder onto the disk: a file that was renamed is safe only then."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,25 +98,38 @@ def load(folder: Path) -> Loaded:
         return _restore(meta, weights)
     except OSError as error:
         raise LearnerError(f"no model in {folder}: {error.strerror} ({error.filename})") from None
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
-        raise LearnerError(f"the model in {folder} is damaged: {type(error).__name__}: {error}") from error
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError, ArithmeticError, SafetensorError) as error:
+        reason = textwrap.shorten(str(error), 200)  # PyTorch names every tensor on a line of its own
+        raise LearnerError(f"the model in {folder} is damaged: {type(error).__name__}: {reason}") from error
 
 
 def _restore(meta: dict[str, Any], weights: bytes) -> Loaded:
     arguments = meta["arguments"]
-    _check_size(arguments)
+    _check_size([arguments, meta["image_size"]])
     height, width = meta["image_size"]
     classes = [str(name) for name in meta["classes"]]
+    "".join(classes).encode()  # raises for what cannot be written anywhere
     with torch.device("meta"):  # so that nothing large is built before the weights prove that it is meant
         net = lookup("model", MODELS, meta["kind"]).load()(**arguments)
+    kinds = {name: tensor.dtype for name, tensor in net.state_dict().items()}
     net.load_state_dict(safetensors.load(weights), assign=True)
+    _check_numbers(net.state_dict(), kinds)
     if len(classes) != arguments["num_classes"]:
         raise ValueError(f"{len(classes)} class names for {arguments['num_classes']} classes")
+    if not (height and width):
+        raise ValueError(f"no image has {height} x {width} pixels")
     return Loaded(classes, (int(height), int(width)), net.eval())
 
 
+def _check_numbers(tensors: dict[str, Tensor], kinds: dict[str, torch.dtype]) -> None:
+    """Every weight is a finite number of the kind that the net has."""
+    for name, tensor in tensors.items():
+        if tensor.dtype != kinds[name] or not tensor.isfinite().all():
+            raise ValueError(f"{name} holds other than finite numbers of {kinds[name]}")
+
+
 def _check_size(value: Any) -> None:
-    """Every number in the arguments of a net is one that a net can have."""
+    """Every number in what describes a net is one that a net can have."""
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             _check_size(item)

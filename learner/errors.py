@@ -21,6 +21,10 @@ class NotFinite(LearnerError):
     """A loss or a score became NaN or infinite; the round that made it is given up."""
 
 
+class OutOfMemory(LearnerError):
+    """The machine or its graphics card has no room for what a round wants; trying again later may help."""
+
+
 class NoDropout(LearnerError):
     """A strategy needs stochastic predictions and the net has no active dropout."""
 

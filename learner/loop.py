@@ -15,6 +15,8 @@ from learner.acquisition import STRATEGIES, needs_no_model
 from learner.acquisition.candidates import Candidates, Picks, Side
 from learner.config import Choice, LoopSettings, as_dict
 from learner.data import Exam, ImageSet, IntArray, id_array
+from learner.device import memory_named
+from learner.errors import NotFinite
 from learner.evaluate import Evaluation, evaluate
 from learner.events import Event, Predicted, Progress, RoundFinished, RoundStarted
 from learner.features import embed
@@ -85,7 +87,7 @@ class Project(Protocol):
     def load_state(self) -> LoopState | None: ...
 
     def save_state(self, state: LoopState) -> None:
-        """Atomic."""
+        """Atomic, together with whatever else the round leaves: its row, its tail."""
 
     def publish(self, query: Query, source: str, round: int) -> None:
         """Put images into the queue. Source is query, tail, audit or second_look. Idempotent."""
@@ -117,12 +119,13 @@ class _Round:
         return {image: label for image, label in self.news.labels.items() if image in known}
 
 
+@memory_named()
 def advance(project: Project, method: Choice, strategy: Choice, settings: LoopSettings) -> LoopState:
     """Take the news; if a round is due, train, predict, select, publish. Run until nothing is due.
 
     Killed at any point and called again, it ends where it would have ended: a round depends on nothing
     but the answers, the seed and its number. Raises LearnerError when a round must be given up, which
-    leaves the open query as it was, and Cancelled when `project.report` does.
+    leaves the open query and the ranking as they were, and Cancelled when `project.report` does.
     """
     state = project.load_state()
     if state is None:
@@ -219,12 +222,23 @@ def _predict(round: _Round, classifier: Classifier) -> tuple[Predictions, Evalua
     report, number = round.project.report, round.state.round
     masks = stream(round.state.seed, number, "masks")
     predictions = classifier.predict(round.images, round.needs, masks, report)
+    _require_finite(predictions)
     report(Predicted(number, classifier, predictions))
     exam = round.project.exam()
     if exam is None:
         return predictions, None
     answers = classifier.predict(exam.images, frozenset(), masks, report)
     return predictions, evaluate(answers.probs, exam.classes, exam.source)
+
+
+def _require_finite(predictions: Predictions) -> None:
+    """NotFinite for a model that is broken: nothing of it may be stored, and nothing ranked by it."""
+    broken = int((~predictions.probs.isfinite()).any(dim=1).sum())
+    if broken:
+        raise NotFinite(
+            f"the model's probabilities of {broken} of {len(predictions.probs)} images are not finite numbers; "
+            "set a smaller learning_rate"
+        )
 
 
 def _select(round: _Round, predictions: Predictions) -> Query:

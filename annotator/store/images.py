@@ -23,7 +23,7 @@ def training_rows(db: Database, *, audit: bool) -> list[tuple[int, int]]:
     An image whose file is gone stays as long as somebody answered it: its pixels still train.
     """
     sql = """SELECT id, row FROM images WHERE row IS NOT NULL AND audit = ?
-        AND (aside IS NULL OR EXISTS (SELECT 1 FROM labels WHERE image_id = images.id)) ORDER BY id"""
+        AND (aside IS NULL OR EXISTS (SELECT 1 FROM standing WHERE image_id = images.id)) ORDER BY id"""
     return db.execute(sql, [audit]).fetchall()
 
 
@@ -50,6 +50,18 @@ def counts(db: Database) -> dict[str, int]:
 def set_aside(db: Database, limit: int = 1000, offset: int = 0) -> list[dict[str, str]]:
     """[{name, reason}] of what cannot be used, by name."""
     return list(db.query(f"{_ASIDE} ORDER BY name LIMIT ? OFFSET ?", [limit, offset]))
+
+
+def unusable(db: Database, image_ids: Collection[int]) -> set[int]:
+    """Those of these images that were set aside: a ranking made before may still hold them."""
+    sql = f"SELECT id FROM images WHERE aside IS NOT NULL AND id IN ({_listed(image_ids)})"
+    return {image for (image,) in db.execute(sql).fetchall()}
+
+
+def lack_pixels(db: Database) -> bool:
+    """Has an image that can be used no pixels to train on? They were lost, and the import makes them anew."""
+    sql = "SELECT EXISTS (SELECT 1 FROM images WHERE row IS NULL AND aside IS NULL)"
+    return bool(db.execute(sql).fetchone()[0])
 
 
 # a file that moved is not missing: its image has another one

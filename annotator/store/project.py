@@ -8,6 +8,7 @@ from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError
 
+KEEP_ROUNDS = 3  # whose models and predictions stay on disk
 # Commands that have a key of their own on the label page; no class gets one of these letters.
 COMMAND_LETTERS = "aufzbh"
 CLASS_KEYS = "1234567890" + "".join(c for c in "qwertyuiopasdfghjklzxcvbnm" if c not in COMMAND_LETTERS)
@@ -46,6 +47,8 @@ def add_classes(db: Database, names: list[str]) -> None:
     for name in names:
         if not name.strip():
             raise AnnotatorError("a class name is empty; write --classes cat,dog,other")
+        if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+            raise AnnotatorError(f"the class name {name!r} is not UTF-8; type it again in a terminal that is")
         if name in have:
             continue
         key = _free_key(name, used, {n for n in names if len(n) == 1})

@@ -2,17 +2,20 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from live import answer_truly
 from sqlite_utils import Database
 
-from annotator.jobs import Supervisor
+from annotator import jobs
+from annotator.jobs import Job, Supervisor
 from annotator.store import db as store
 from annotator.store import project, rounds
 from annotator.worker import Worker
@@ -94,13 +97,86 @@ def test_a_learning_process_ends_with_its_parent(make_instance):
     until(lambda: rounds.process(db, "learner")["owner"] is None)
 
 
+def test_a_learning_process_ends_with_a_parent_that_was_gone_before_it_could_look(make_instance):
+    instance = make_instance("early")
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    command = [sys.executable, "-m", "annotator.worker", str(instance)]
+    assert subprocess.run(command, env=os.environ | {jobs._STARTER: gone.stdout.decode()}, timeout=60).returncode == 0
+
+
 def test_only_one_learning_process_has_the_lease(instance, db):
     first, second = Worker(instance), Worker(instance)
-    assert first._take_lease()
-    assert not second._take_lease()
-    with store.write(db):
-        db["processes"].update("learner", {"heartbeat": time.time() - 60})
-    assert second._take_lease()
+    assert first._take_lease(db)
+    assert not second._take_lease(db)
+    first.stopping.set()
+    first.run()
+    assert second._take_lease(db)
+
+
+@pytest.fixture
+def failing(make_instance) -> Iterator[Supervisor]:
+    """Of a process that ends at once, not yet started."""
+    instance = make_instance("failing")
+    supervisor = Supervisor(instance)
+    supervisor.jobs = [Job("learner", "annotator.no_such_module", instance, forever=True)]
+    yield supervisor
+    supervisor.stop()
+
+
+def told(supervisor: Supervisor) -> str:
+    """What the page says of the learning process."""
+    with closing(store.connect(supervisor.instance / store.FILE)) as db:
+        return rounds.process(db, "learner")["error"] or ""
+
+
+def test_a_log_that_cannot_be_opened_stops_the_process_but_not_the_watch(failing):
+    log = failing.instance / "learner.log"
+    log.mkdir()
+    failing.start()
+    until(lambda: "cannot be started" in told(failing) and "learner.log" in told(failing), 10)
+    log.rmdir()
+    until(lambda: "exit code 1" in told(failing), 20)
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database or disk is full"), OSError("no space"),
+                                   sqlite3.DatabaseError("database disk image is malformed")])  # fmt: skip
+def test_a_reason_that_cannot_be_stored_is_kept_until_it_can_be(failing, error, monkeypatch, capsys):
+    tell, left = rounds.tell, [error, error, error]
+
+    def fail(*arguments, **values):
+        if left:
+            raise left.pop()
+        tell(*arguments, **values)
+
+    monkeypatch.setattr(rounds, "tell", fail)
+    failing.start()
+    until(lambda: "exit code 1" in told(failing), 20)
+    assert left == []
+    assert f"(not stored: {error})" in capsys.readouterr().err
+
+
+def test_a_process_that_cannot_be_forked_is_tried_again(failing, monkeypatch):
+    start, left = subprocess.Popen, [BlockingIOError(11, "Resource temporarily unavailable")]
+
+    def fail(*arguments, **values):
+        if left:
+            raise left.pop()
+        return start(*arguments, **values)
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    failing.start()
+    until(lambda: "Resource temporarily unavailable" in told(failing), 10)
+    until(lambda: "exit code 1" in told(failing), 20)
+
+
+def test_a_reason_that_comes_late_does_not_say_that_the_process_is_down(failing):
+    (job,) = failing.jobs
+    with closing(store.connect(failing.instance / store.FILE)) as db:
+        rounds.tell(db, "learner", activity="ready", owner="the new process", heartbeat=time.time())
+        job.process = subprocess.Popen([sys.executable, "-c", ""])
+        failing._record(job, "ended by SIGKILL")
+        row = rounds.process(db, "learner")
+    assert (row["activity"], row["owner"], row["restarts"]) == ("ready", "the new process", 1)
 
 
 def test_a_round_that_cannot_be_done_is_given_up_with_its_reason(instance, db, monkeypatch):

@@ -44,6 +44,13 @@ def test_saving_again_replaces_both_files(folder):
     assert checkpoint.load(folder).predict(np.zeros((1, 8, 8, 3), np.uint8)).shape == (1, 2)
 
 
+def test_what_a_killed_process_left_is_replaced(folder):
+    for name in ("model.safetensors.part", "model.json.part"):
+        (folder / name).write_bytes(b"half")
+    checkpoint.save_net(folder, WideResNet(3, 10, 1).eval(), NAMES, (8, 10))
+    test_there_are_two_files_and_no_pickle(folder)
+
+
 def test_other_pixels_are_refused(folder):
     with pytest.raises(LearnerError, match="reads images of 8 x 10 x 3 uint8"):
         checkpoint.load(folder).predict(np.zeros((1, 8, 8, 3), np.uint8))
@@ -63,7 +70,7 @@ def test_a_missing_model_says_where(tmp_path):
     ("meta", "said"),
     [
         ({"format": 2}, "this version reads 1"),
-        ({"kind": "pickle"}, "choose from wrn, head"),
+        ({"kind": "pickle"}, "choose from wrn, conv, head"),
         ({"classes": ["a"]}, "1 class names for 3"),
         ({"classes": 7}, "damaged"),
         ({"image_size": [8]}, "damaged"),

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from annotator.project import StoreProject
 from annotator.store import db as store
 from annotator.store import labels
 from annotator.store import project as project_store
+from learner import loop
 from learner.acquisition import STRATEGIES
 from learner.config import BasicSettings, Choice, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
-from learner.errors import Cancelled
+from learner.errors import Cancelled, NotFinite, OutOfMemory
 from learner.events import Predicted, RoundFinished, RoundStarted
 from learner.loop import LoopState, Project, Query, advance
 from learner.simulate import MemoryProject
@@ -84,6 +86,39 @@ def test_a_round_killed_in_the_middle_is_played_again_the_same(killed_in):
     whole = memory(truth=True)
     advance(whole, PROPAGATE, MARGIN, SETTINGS)
     assert killed.load_state() == whole.load_state()
+
+
+def no_memory(*_: object) -> None:
+    np.empty(2**50, np.uint8)
+
+
+def no_memory_for_tensors(*_: object) -> None:
+    torch.empty(2**50)
+
+
+@pytest.mark.parametrize("fail", [no_memory, no_memory_for_tensors])
+@pytest.mark.parametrize("where", ["_train", "_predict", "_select", "_cold_query"])
+def test_memory_that_runs_out_is_named_with_the_way_out(where, fail, monkeypatch):
+    monkeypatch.setattr(loop, where, fail)
+    with pytest.raises(OutOfMemory, match=r"out of memory: .*set a smaller batch_size or max_images"):
+        advance(memory(truth=True), PROPAGATE, MARGIN, SETTINGS)
+
+
+def test_other_errors_stay_what_they_are(monkeypatch):
+    def fail(round):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(loop, "_train", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        advance(memory(truth=True), PROPAGATE, MARGIN, SETTINGS)
+
+
+def test_a_model_whose_probabilities_are_not_finite_ends_its_round(monkeypatch):
+    from learner.training.propagate import GraphClassifier
+
+    monkeypatch.setattr(GraphClassifier, "_spread", lambda self, images, *_: np.full((len(images), 3), np.nan))
+    with pytest.raises(NotFinite, match="of 60 of 60 images are not finite"):
+        advance(memory(truth=True), PROPAGATE, MARGIN, SETTINGS)
 
 
 def test_the_seed_decides_everything():
