@@ -6,9 +6,10 @@ decoded, and whatever goes wrong is a BadImage with one line. The browser never 
 
 import io
 import math
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
@@ -19,6 +20,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from annotator.errors import AnnotatorError
 
 PIXEL_LIMIT = 200_000_000
+ALONE_FROM = 25_000_000  # pixels; so large ones are decoded one at a time, else eight threads fill the memory
 LOSSLESS_SIDE = 512
 RENDITION_SIDE = 1600
 
@@ -39,6 +41,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
+_LARGE = threading.Lock()
 
 # Pillow speaks through settings of the whole process. Its bomb check also covers images inside images (ICO),
 # which the header does not tell; what else it warns of (odd metadata) is of no use to anybody who labels.
@@ -73,9 +76,10 @@ def read(source: bytes | BinaryIO, at_least: int = 0) -> Picture:
         opened = _open(source)
         size = opened.size
         reduced = at_least and opened.draft(None, (at_least, at_least))
-        opened.load()
-        orientation = _orientation(opened)  # after load: PNG may keep it at the end, TIFF turns itself
-        image = _turned(_rgb(opened), orientation)
+        with _its_turn(opened):
+            opened.load()
+            orientation = _orientation(opened)  # after load: PNG may keep it at the end, TIFF turns itself
+            image = _turned(_rgb(opened), orientation)
         width, height = _turned_size(size, orientation) if reduced else image.size
         return Picture(image, width, height)
 
@@ -84,6 +88,11 @@ def check(source: bytes | BinaryIO) -> None:
     """Raises BadImage unless the header promises an image of a size that can be used. Quick."""
     with _only_bad_image():
         _open(source)
+
+
+def _its_turn(image: Image.Image) -> AbstractContextManager[object]:
+    """What a large image waits for."""
+    return _LARGE if image.width * image.height >= ALONE_FROM else nullcontext()
 
 
 @contextmanager
@@ -99,7 +108,8 @@ def _only_bad_image() -> Iterator[None]:
     except MemoryError:
         raise BadImage("too large for the memory of this machine") from None
     except Exception as error:  # decoders fail in every way there is
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        said = str(error).partition("\n")[0]
+        reason = "".join(filter(str.isprintable, said))[:100] or type(error).__name__  # it may quote the file
         raise BadImage(f"damaged: {reason}") from error
 
 

@@ -62,7 +62,7 @@ def open_image(folder: Path, paths: Iterable[bytes], sha256: str) -> BinaryIO:
 def _inside(folder: Path, path: bytes) -> bytes:
     """The real path of a file in the folder; Unreadable when it is not in there."""
     root = os.fsencode(folder.resolve())
-    if path.startswith(b"/") or b".." in path.split(b"/"):
+    if not isinstance(path, bytes) or path.startswith(b"/") or b".." in path.split(b"/"):
         raise Unreadable("not a path inside the project's folder")
     real = os.path.realpath(os.path.join(root, path))  # noqa: PTH118 - names are bytes
     if not is_inside(real, root):

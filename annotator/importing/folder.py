@@ -4,9 +4,8 @@ Files are taken in an order drawn from their paths' hash, always the same: whoev
 still runs sees a fair sample of all folders.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -23,6 +22,7 @@ from annotator.store import db as store
 from annotator.store import files
 from annotator.store import images as image_store
 from annotator.store import project as project_store
+from annotator.store.lock import Taken, alone
 
 AUDIT_LIMIT = 2000
 BATCH_FILES = 200
@@ -51,21 +51,11 @@ def scan(instance: Path, report: Report, stop: Stop) -> Counts:
     Raises AnnotatorError when the folder cannot be read, when everything in it is gone, and when another
     import of this instance is running.
     """
-    with closing(store.connect(instance / store.FILE)) as db, _alone(instance):
-        return _Import(instance, db).run(report, stop)
-
-
-@contextmanager
-def _alone(instance: Path) -> Iterator[None]:
-    """A lock that ends with the process, however it ends: an SQLite file that holds nothing else."""
-    path = instance / "cache" / "import.lock"
-    path.parent.mkdir(exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as lock:
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            raise AnnotatorError(f"another import into {instance} is running; wait for its end") from None
-        yield
+    try:
+        with closing(store.connect(instance / store.FILE)) as db, alone(instance / "cache" / "import.lock"):
+            return _Import(instance, db).run(report, stop)
+    except Taken:
+        raise AnnotatorError(f"another import into {instance} is running; wait for its end") from None
 
 
 class _Import:

@@ -2,8 +2,10 @@
 
 import io
 import struct
+import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -234,6 +236,35 @@ def test_mutated_files_give_an_image_or_bad_image(seed, changes, cut):
 @given(st.binary(max_size=300))
 def test_random_bytes_give_an_image_or_bad_image(data):
     assert is_image_or_bad(data)
+
+
+def test_a_reason_that_quotes_the_file_is_short_and_prints(monkeypatch):
+    def quote(image):
+        raise ValueError("bad header \x1b[31m\u202e\x85" + 500 * "x" + "\nmore")
+
+    monkeypatch.setattr(images, "_rgb", quote)
+    with pytest.raises(BadImage, match="damaged: bad header ") as raised:
+        images.decode(encoded(SMALL))
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 120
+
+
+@pytest.mark.parametrize(("alone_from", "at_once"), [(24, {1}), (25, {2, 3, 4})])
+def test_large_images_are_decoded_one_at_a_time(monkeypatch, alone_from, at_once):
+    running, seen, rgb = [], [], images._rgb
+
+    def slow(image):
+        running.append(image)
+        seen.append(len(running))
+        time.sleep(0.02)
+        running.remove(image)
+        return rgb(image)
+
+    monkeypatch.setattr(images, "ALONE_FROM", alone_from)
+    monkeypatch.setattr(images, "_rgb", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(images.decode, [encoded(SMALL)] * 8))
+    assert max(seen) in at_once
 
 
 def test_training_pixels_are_untouched_where_the_size_fits():
