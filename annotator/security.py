@@ -3,12 +3,15 @@
 import ipaddress
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, redirect, request, session
 from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
+
+from annotator.errors import AnnotatorError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_BODY_BYTES = 64 * 1024
@@ -24,6 +27,12 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+class OtherProject(AnnotatorError):
+    """The page belongs to a project that was served at this address before."""
+
+    status = 410
 
 
 def private_secret(path: Path) -> str:
@@ -55,6 +64,7 @@ def init_app(app: Flask, *, hosts: frozenset[str], token: str | None) -> None:
 
     if token is not None:
         app.before_request(lambda: _check_token(token))
+    app.before_request(lambda: _check_project(app.config["PROJECT"]))
     CSRFProtect(app)
     app.after_request(_add_headers)
 
@@ -80,7 +90,7 @@ def _is_address(name: str) -> bool:
 def _check_origin() -> None:
     """A changing request that says where it comes from must come from here."""
     origin = request.headers.get("Origin")
-    if request.method not in ("GET", "HEAD") and origin and urlsplit(origin).netloc != request.host:
+    if request.method not in ("GET", "HEAD") and origin and origin.partition("://")[2] != request.host:
         abort(403, f"a page of {origin!r} may not change this project; open the project's own page")
 
 
@@ -92,6 +102,15 @@ def _check_token(token: str) -> ResponseReturnValue | None:
         session["token"] = token
         return redirect(request.path)  # the token leaves the address bar
     abort(401, "this project is private; open the link with the token that the server printed when it started")
+
+
+def _check_project(project: Mapping[str, str]) -> None:
+    """A page left open must not answer here what another project asked: images of both have the same numbers."""
+    meant = request.headers.get("X-Annotator-Project", project["id"])
+    if request.path.startswith("/api/") and meant != project["id"]:
+        raise OtherProject(
+            f"this address now belongs to the project {project['name']!r}; start the one of this page here again"
+        )
 
 
 def _add_headers(response: Response) -> Response:

@@ -2,37 +2,48 @@
 
 const PATIENCE = 15_000; // ms; a reply that takes longer counts as no reply
 const LASTING = new Set([400, 404, 409, 410, 413, 422]);
+const PASSING = new Set(["stale-token", "other-project"]); // codes that say: not now
 
-let csrf = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
+const project = meta("project"); // another one may answer at this address by and by
+let csrf = meta("csrf-token") ?? "";
+let renewal = null;
 
-/** The server said no. No reply at all is the TypeError or TimeoutError of fetch. */
+/** The server, or something in its place, said no. No reply at all is the TypeError or TimeoutError of fetch. */
 export class Refused extends Error {
-  constructor(status, message) {
-    super(message);
+  constructor(status, answer) {
+    super(answer?.error ?? `the server answered ${status}`);
     this.status = status;
+    this.code = answer?.code;
+    this.ours = answer?.ok === false;
   }
 
-  get staleToken() {
-    return (this.status === 400 || this.status === 403) && /csrf/i.test(this.message);
-  }
-
-  /** Would the same words be refused again? */
+  /** Would the same words be refused again? Only our own server knows: a proxy's 404 passes. */
   get lasting() {
-    return LASTING.has(this.status) && !this.staleToken;
+    return this.ours && LASTING.has(this.status) && !PASSING.has(this.code);
   }
 }
 
 export async function get(url) {
-  return reply(await fetch(url, { signal: AbortSignal.timeout(PATIENCE) }));
+  return reply(await fetch(url, { headers: address(), signal: AbortSignal.timeout(PATIENCE) }));
 }
 
 export async function post(url, body) {
   try {
     return await send(url, body);
   } catch (error) {
-    if (!error.staleToken) throw error;
-    csrf = (await get("/api/csrf")).csrf;
+    if (error.code !== "stale-token") throw error;
+    await (renewal ??= renew());
     return send(url, body);
+  }
+}
+
+/** One for all who wait: each renewal without a session begins another session. */
+async function renew() {
+  try {
+    csrf = (await get("/api/csrf")).csrf;
+  } finally {
+    renewal = null;
   }
 }
 
@@ -46,13 +57,18 @@ async function send(url, body) {
 }
 
 function message(body) {
-  const headers = { "Content-Type": "application/json", "X-CSRFToken": csrf };
+  const headers = { ...address(), "Content-Type": "application/json", "X-CSRFToken": csrf };
   return { method: "POST", headers, body: JSON.stringify(body) };
 }
 
+/** Whom this page talks to, where it is the page of one project. */
+function address() {
+  return project ? { "X-Annotator-Project": project } : {};
+}
+
 async function reply(response) {
-  const answer = await response.json().catch(() => ({}));
+  const answer = await response.json().catch(() => null);
   // a login page or a proxy may answer 200 with something that is not ours: that is not a yes
-  if (response.ok && answer.ok === true) return answer;
-  throw new Refused(response.status, answer.error ?? `the server answered ${response.status}`);
+  if (response.ok && answer?.ok === true) return answer;
+  throw new Refused(response.status, answer);
 }

@@ -19,7 +19,7 @@ const OF_A_CONTROL = new Set(["Enter", " "]);
  */
 export function commandFor(event, classes, place = "page") {
   if (place === "field" || event.isComposing) return null;
-  if (place === "control" && OF_A_CONTROL.has(event.key)) return null;
+  if (place === "control" && OF_A_CONTROL.has(event.key)) return event.repeat ? { name: "ignore" } : null;
   const command = meaning(event, classes);
   return command && event.repeat ? { name: "ignore" } : command;
 }

@@ -94,7 +94,8 @@ export class View {
   }
 
   outbox(state) {
-    Object.assign(this.root.dataset, { outbox: state.phase, kept: state.kept, aside: state.aside });
+    const { phase: outbox, kept, aside, fleeting } = state;
+    Object.assign(this.root.dataset, { outbox, kept, aside, fleeting });
     this.#state = state;
     if (state.phase !== "saving") this.#badge();
     else this.#saying ||= setTimeout(() => this.#badge(), CALM); // what is through in a moment is no news

@@ -6,10 +6,12 @@ import { announce, find, make, whileVisible } from "./dom.js";
 import { commandFor, placeOf } from "./keys.js";
 import { Labeling } from "./labeling.js";
 import { openOutbox } from "./outbox.js";
+import { badge } from "./words.js";
 
 const PULSE = 2_000; // ms between heartbeats
 const LONG_AWAY = 30_000; // ms hidden after which our claims may have run out
 const AFTER_SAVING = 250; // ms; one look at the status after a burst of answers
+const TROUBLE = new Set(["offline", "refused", "stuck"]); // phases worth saying aloud
 
 function listen(labeling) {
   const commands = {
@@ -39,6 +41,7 @@ function listen(labeling) {
     const button = event.target.closest("button[data-command]");
     if (!button) return;
     if (event.detail > 0) button.blur(); // after a click Enter and space belong to the page again
+    if (event.detail > 1 && labeling.unseen) return; // a double click is one answer
     commands[button.dataset.command]({ class: classes.get(Number(button.dataset.class)) });
   });
 }
@@ -59,8 +62,7 @@ function followSaving(labeling) {
   labeling.outbox.addEventListener("change", () => {
     const { state } = labeling.outbox;
     labeling.view.outbox(state);
-    if (state.phase === "offline" && phase !== "offline")
-      announce("Offline: your answers are kept on this device.");
+    if (state.phase !== phase && TROUBLE.has(state.phase)) announce(badge(state).long);
     phase = state.phase;
     if (phase !== "saved") return;
     clearTimeout(timer);
@@ -78,6 +80,9 @@ function comeAndGo(labeling) {
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) hidden = Date.now();
     else if (hidden && Date.now() - hidden > LONG_AWAY) labeling.prefetch.refresh().catch(() => {});
+  });
+  addEventListener("beforeunload", (event) => {
+    if (labeling.outbox.state.fleeting > 0) event.preventDefault(); // they would be gone
   });
   addEventListener("pagehide", () => farewell("/api/release", { tab: labeling.tab, images: null }));
   addEventListener("pageshow", (event) => event.persisted && location.reload()); // its claims were given back

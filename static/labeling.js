@@ -10,6 +10,8 @@ import { verdict } from "./words.js";
 const UNREACHABLE =
   "What you answered is kept in this browser and sent when the server is back. This page tries by itself.";
 
+const DOUBLE_CLICK = 0.5; // s, the longest that systems take for one
+
 export class Labeling {
   tab = uuid(); // not in sessionStorage: a duplicated tab would copy it
   present = null; // the entry to label
@@ -30,6 +32,11 @@ export class Labeling {
 
   get shown() {
     return this.past?.entry ?? this.present;
+  }
+
+  /** Too new on the screen for the second click of a double click to mean it. */
+  get unseen() {
+    return this.#watch.seconds() < DOUBLE_CLICK;
   }
 
   // ---- answers
@@ -139,7 +146,7 @@ export class Labeling {
     announce("A picture could not be loaded; it goes back into the queue.");
     if (entry === this.past?.entry) return this.back();
     if (entry !== this.present) return;
-    post("/api/release", { tab: this.tab, images: [entry.item.image] }).catch(() => {}); // its lease runs out
+    this.prefetch.giveBack(entry);
     this.#next();
     this.draw();
   }
@@ -160,7 +167,7 @@ export class Labeling {
     const images = [this.present?.item.image, ...this.prefetch.images].filter(Boolean);
     const reply = await post("/api/heartbeat", { tab: this.tab, images }).catch(() => null);
     if (reply) await this.news(reply.status);
-    if (reply && this.outbox.state.kept > 0) this.outbox.kick();
+    if (reply) this.outbox.kick(); // another tab may have closed with answers that wait
     if (this.present === null) await this.refill();
   }
 

@@ -1,20 +1,21 @@
 // Answers on their way to the server: stored before they are sent, sent in order, deleted only after a yes.
 
-import { openStore } from "./store.js";
+import { Store, StoreFailed } from "./store.js";
 
 const FIRST_WAIT = 1_000; // ms
 const LONGEST_WAIT = 30_000;
 
 /** `scope` keeps projects and people apart; `send(answer)` resolves on a yes and rejects with why not. */
 export async function openOutbox(scope, send) {
-  const outbox = new Outbox(await openStore(`annotator ${scope}`), scope, send);
+  const outbox = new Outbox(new Store(`annotator ${scope}`), scope, send);
   for (const { answer } of await outbox.waiting()) outbox.images.set(answer.uuid, answer.image);
   return outbox;
 }
 
 /**
  * Fires "change" whenever `state` does. Its phase: saved, saving, offline (no reply), refused (a reply that may
- * change, as after a login). What no repetition can help is set aside with its reason and holds up nothing.
+ * change, as after a login), stuck (the browser does not read back what it keeps). What no repetition can help is
+ * set aside with its reason and holds up nothing.
  */
 class Outbox extends EventTarget {
   images = new Map(); // uuid -> image of the answers that wait here
@@ -36,18 +37,20 @@ class Outbox extends EventTarget {
     addEventListener("online", () => this.kick());
   }
 
-  /** Resolves when the answer is stored, not when it is sent. */
+  /** Resolves when the answer is stored, not when it is sent. `state.fleeting` counts those that no disk took. */
   async add(answer, url) {
     this.images.set(answer.uuid, answer.image);
     this.#storing += 1;
     this.#tell({ phase: this.#failing() ? this.state.phase : "saving", kept: this.state.kept + 1 });
     await this.#store.add({ answer, url });
     this.#storing -= 1;
-    if (!this.#failing()) this.kick(); // else the next try is planned
+    this.#tell({ fleeting: this.#store.fleeting });
+    if (!this.#failing() || this.#running) this.kick(); // else the next try is planned
   }
 
+  /** Entries, oldest first; none where they cannot be read, which the next try to send will say. */
   waiting() {
-    return this.#store.waiting();
+    return this.#store.waiting().catch(() => []);
   }
 
   aside() {
@@ -76,6 +79,7 @@ class Outbox extends EventTarget {
   }
 
   async #drain() {
+    await this.#store.settle();
     for (let entry; (entry = await this.#store.first());) {
       const error = await this.#deliver(entry);
       if (error) return this.#retryLater(error);
@@ -103,8 +107,7 @@ class Outbox extends EventTarget {
     const pause = this.#wait * (0.8 + 0.4 * Math.random()); // tabs that failed together do not return together
     this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
     this.#timer = setTimeout(() => this.kick(), pause);
-    const phase = error.status ? "refused" : "offline";
-    this.#tell({ phase, reason: error.message, ...(await this.#counts()) });
+    this.#tell({ phase: phaseOf(error), reason: error.message, ...(await this.#counts()) });
   }
 
   async #counts() {
@@ -113,13 +116,19 @@ class Outbox extends EventTarget {
   }
 
   #failing() {
-    return this.state.phase === "offline" || this.state.phase === "refused";
+    return ["offline", "refused", "stuck"].includes(this.state.phase);
   }
 
   #tell(news) {
+    const changed = Object.entries(news).some(([name, value]) => this.state[name] !== value);
     this.state = { ...this.state, ...news };
-    this.dispatchEvent(new Event("change"));
+    if (changed) this.dispatchEvent(new Event("change"));
   }
+}
+
+function phaseOf(error) {
+  if (error instanceof StoreFailed) return "stuck";
+  return error.status ? "refused" : "offline";
 }
 
 /** One sender among all tabs. Where there are no locks (no secure context) the UUIDs keep answers single. */

@@ -2,6 +2,8 @@
 
 const WANT = 6;
 const LOW = 3; // claim again from here on: one request for several images
+const MOST = 5_000; // images that a request may name
+const REST = 60_000; // ms until a picture that could not be loaded is tried again
 
 /** `claim(count, have)` -> {items, waiting}; `release(images)`; `elsewhere()`: images that must not come again. */
 export class Prefetch {
@@ -9,6 +11,7 @@ export class Prefetch {
   #claim;
   #release;
   #elsewhere;
+  #broken = new Set(); // images whose picture could not be loaded lately
   #busy = Promise.resolve();
 
   constructor({ claim, release, elsewhere }) {
@@ -28,6 +31,13 @@ export class Prefetch {
 
   putBack(entry) {
     this.entries.unshift(entry);
+  }
+
+  /** Its picture cannot be loaded: others may try, this page asks for another image. */
+  giveBack({ item: { image } }) {
+    this.#broken.add(image);
+    setTimeout(() => this.#broken.delete(image), REST);
+    this.#release([image]).catch(() => {}); // its lease runs out by itself
   }
 
   /** Claims what is missing. Resolves to why there is nothing, or null; rejects when there is no answer. */
@@ -52,8 +62,8 @@ export class Prefetch {
   }
 
   async #fetch(count) {
-    const have = new Set([...this.images, ...this.#elsewhere()]);
-    const { items, waiting } = await this.#claim(count, [...have]);
+    const have = new Set([...this.#elsewhere(), ...this.#broken, ...this.images]);
+    const { items, waiting } = await this.#claim(count, [...have].slice(-MOST));
     const fresh = items.filter((item) => !have.has(item.image)).map(load);
     for (const entry of fresh) entry.loaded.catch(() => this.#drop(entry));
     return { entries: fresh, waiting };
@@ -62,7 +72,7 @@ export class Prefetch {
   #drop(entry) {
     if (!this.entries.includes(entry)) return;
     this.entries = this.entries.filter((each) => each !== entry);
-    this.#release([entry.item.image]).catch(() => {}); // its lease runs out by itself
+    this.giveBack(entry);
   }
 
   #inTurn(task) {

@@ -69,18 +69,23 @@ export function part({ done, total }) {
 
 /** The outbox badge: short, and the whole story. */
 export function badge({ phase, kept, aside, fleeting, reason }) {
+  const where = fleeting ? "kept" : "kept on this device";
+  const no = reason.replace(/\.$/, "");
   const short = {
     saved: "saved",
     saving: `saving (${kept})`,
     offline: `offline (${kept} kept)`,
     refused: `waiting (${kept} kept)`,
+    stuck: `not readable (${kept} kept)`,
   };
   const long = {
-    saved: "Every answer is on the server.",
+    saved: aside ? "Every answer but those below is on the server." : "Every answer is on the server.",
     saving: "Answers are on their way to the server.",
-    offline: "The server does not answer. Your answers are kept on this device and are sent by themselves.",
-    refused: `The server does not take answers now: ${reason}. They are kept on this device and sent again.`,
+    offline: `The server does not answer. Your answers are ${where} and are sent by themselves.`,
+    refused: `The server does not take answers now: ${no}. They are ${where} and sent again by themselves.`,
+    stuck: `Your answers are ${where}, but ${no}. This page tries again; another browser window may help.`,
   };
-  const lost = fleeting ? " This browser does not let the page store them: keep it open." : "";
-  return { short: aside ? `${short[phase]} · ${aside} set aside` : short[phase], long: long[phase] + lost };
+  const lost = ` ${fleeting} of them only in memory: this browser does not let the page store them. Keep it open.`;
+  const asides = [aside && `${aside} set aside`, fleeting && `${fleeting} in memory only`].filter(Boolean);
+  return { short: [short[phase], ...asides].join(" · "), long: long[phase] + (fleeting ? lost : "") };
 }

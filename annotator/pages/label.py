@@ -43,6 +43,11 @@ def next_images() -> ResponseReturnValue:
     """Lease images to a tab."""
     values, db = shared.body(), shared.database()
     tab, count = _tab(values), shared.field(values, "count", int, limit=MAX_CLAIM)
+    folder = shared.instance() / project_store.facts(db)["folder"]
+    if not folder.is_dir():
+        return jsonify(
+            ok=True, items=[], waiting=f"The folder {folder} is not there. Connect its drive; it goes on here."
+        )
     with store.write(db):
         slots = queue.claim(db, tab, shared.person_id(), count, shared.now(), shared.ids(values, "have"))
     return jsonify(ok=True, items=_items(slots), waiting=None if slots else _why_nothing())

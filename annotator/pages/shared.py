@@ -8,14 +8,17 @@ from typing import Any, cast
 
 from flask import Flask, current_app, g, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 from sqlite_utils import Database
 from werkzeug.exceptions import HTTPException
 
 from annotator.errors import AnnotatorError
+from annotator.security import OtherProject
 from annotator.store import db as store
 from annotator.store import project
 
 PERSON = "local"  # on 127.0.0.1 nobody logs in
+CODES: dict[type[Exception], str] = {CSRFError: "stale-token", OtherProject: "other-project"}  # for programs
 
 
 def instance() -> Path:
@@ -42,7 +45,10 @@ def image_url(image_id: int, sha256: str) -> str:
 
 def body() -> dict[str, Any]:
     """The JSON object of the request, or a clear 400."""
-    value = request.get_json(silent=True)
+    try:
+        value = request.get_json(silent=True)
+    except RecursionError:  # nested deeper than anything of ours
+        value = None
     if not isinstance(value, dict):
         raise AnnotatorError("the request needs a JSON object as its body")
     return value
@@ -53,17 +59,19 @@ def field(values: dict[str, Any], name: str, kind: type, *, optional: bool = Fal
     value = values.get(name)
     if value is None and optional:
         return None
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= limit:
         value = float(value)
     if type(value) is not kind:
         raise AnnotatorError(f"{name!r} must be of type {kind.__name__}, not {value!r:.40}")
+    if isinstance(value, str) and not value.isprintable():
+        raise AnnotatorError(f"{name!r} holds characters that do not print")
     size: float = len(value) if isinstance(value, str | list) else abs(cast(float, value))
     if not size <= limit:  # not >: NaN is refused too
         raise AnnotatorError(f"{name!r} is larger than {limit}")
     return value
 
 
-def ids(values: dict[str, Any], name: str, limit: int = 1000) -> list[int]:
+def ids(values: dict[str, Any], name: str, limit: int = 5000) -> list[int]:
     """A list of ids in a request; absent means empty."""
     found = field(values, name, list, optional=True, limit=limit) or []
     return [field({name: item}, name, int) for item in found]
@@ -82,22 +90,26 @@ def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
         if "db" in g:
             g.pop("db").close()
 
-    app.register_error_handler(AnnotatorError, lambda error: _answer(error.status, str(error)))
+    app.register_error_handler(AnnotatorError, lambda error: _answer(error.status, str(error), CODES.get(type(error))))
     app.register_error_handler(sqlite3.Error, _store_failed)
     app.register_error_handler(OSError, _store_failed)
-    app.register_error_handler(HTTPException, lambda error: _answer(error.code or 500, error.description or error.name))
+    app.register_error_handler(HTTPException, _http_failed)
+
+
+def _http_failed(error: HTTPException) -> ResponseReturnValue:
+    return _answer(error.code or 500, error.description or error.name, CODES.get(type(error)))
 
 
 def _store_failed(error: Exception) -> ResponseReturnValue:
     """A full or broken disk, a lock that was never released: the browser keeps the answer and tries again."""
     current_app.logger.error("the store failed: %s", error)
-    return _answer(503, f"the project's folder cannot be used right now: {error}")
+    return _answer(503, store.explain(error))
 
 
-def _answer(status: int, text: str) -> ResponseReturnValue:
+def _answer(status: int, text: str, code: str | None = None) -> ResponseReturnValue:
     """An error in the shape that the asker understands; strangers do not learn the project's name."""
     if request.path.startswith("/api/"):
-        return jsonify(ok=False, error=text), status
+        return jsonify({"ok": False, "error": text} | ({"code": code} if code else {})), status
     if status in (401, 403):
         return text + "\n", status, {"Content-Type": "text/plain; charset=utf-8"}
     return render_template("error.html", title=HTTPStatus(status).phrase, message=text), status

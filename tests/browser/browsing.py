@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Page, Request
 
@@ -72,6 +73,10 @@ class Labeler:
         """Wait for data attributes of the root."""
         self.page.wait_for_selector(ROOT + "".join(f"[data-{name}='{value}']" for name, value in state.items()))
 
+    def badge(self, text: str) -> None:
+        """Wait until the badge says this."""
+        self.page.wait_for_selector(f"#outbox-short:text-is('{text}')")
+
     def saved(self) -> None:
         self.until(outbox="saved", kept="0")
 
@@ -92,7 +97,7 @@ class Server:
         self.process = subprocess.Popen([*self.command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True)
         first = self.process.stdout.readline()  # type: ignore[union-attr]
         self.url = re.search(r"http://\S+", first).group()  # type: ignore[union-attr]
-        self.port = int(self.url.rstrip("/").rsplit(":", 1)[1])
+        self.port = urlsplit(self.url).port or 0
         return self
 
     def __exit__(self, *error: object) -> None:
