@@ -14,8 +14,8 @@ from annotator.export import Report
 from annotator.images import BadImage, read_training
 from annotator.importing.walk import walk
 from annotator.originals import Unreadable, open_original, printable
+from annotator.store import copy, files, rounds
 from annotator.store import db as store
-from annotator.store import files, rounds
 from annotator.store import project as project_store
 from learner.config import NoSettings
 
@@ -93,14 +93,11 @@ def predict_pool(instance: Path, out: Path) -> Report:
 
 def _write(out: Path, rows: Iterable[tuple[str, str, float]]) -> int:
     """A CSV file that appears complete or not at all; returns the number of rows."""
-    part = out.with_name(out.name + ".part")
-    out.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with copy.whole(out) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for name, label, confidence in rows:
             writer.writerow((name, label, f"{confidence:.6f}"))
             count += 1
-    part.replace(out)
     return count

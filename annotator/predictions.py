@@ -3,7 +3,6 @@
 Pages filter and sort it without ever making a label wait, and it is replaced as a whole or not at all.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from annotator.store import copy
 
 FILE = "predictions.db"
 _TABLES = """
@@ -35,15 +36,10 @@ class Suggestion:
 
 
 def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], class_ids: list[int]) -> None:
-    """Write (N,) ids and (N, C) probabilities; the file appears complete or not at all.
-
-    It is on the disk when this returns, and its name is when the caller has synced the folder.
-    """
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
+    """Write (N,) ids and (N, C) probabilities; the file appears complete, on the disk, or not at all."""
     best = probs.argmax(1)
     rows = zip(image_ids.tolist(), best.tolist(), probs.max(1).tolist(), probs.astype("<f4"), strict=True)
-    with closing(sqlite3.connect(part)) as db:
+    with copy.whole(path) as part, closing(sqlite3.connect(part)) as db:
         db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
         db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(class_ids))
         db.executemany(
@@ -51,9 +47,6 @@ def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], 
             ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows),
         )
         db.commit()
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def read(path: Path, image_ids: Iterable[int]) -> dict[int, Suggestion]:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from annotator import predictions
+from annotator.store import copy, labels, queue, rounds
 from annotator.store import db as store
 from annotator.store import images as image_store
-from annotator.store import labels, queue, rounds
 from annotator.store import project as project_store
-from learner.checkpoint import sync_folder
 from learner.data import Exam, ImageSet, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, Progress, RoundFinished, RoundStarted
@@ -167,11 +166,11 @@ class StoreProject:
         said = event.predictions
         class_ids = [row["id"] for row in classes]
         predictions.write(part / predictions.FILE, said.ids, said.probs.cpu().numpy(), class_ids)
-        sync_folder(part)
+        copy.sync(part)
         _remove(folder)  # of an attempt that was killed before its row
         part.rename(folder)
-        sync_folder(folder.parent)
-        sync_folder(self.instance)
+        copy.sync(folder.parent)
+        copy.sync(self.instance)
         if self._round is not None:
             self._round.values["folder"] = f"{ROUNDS}/{event.round}"
 

@@ -5,15 +5,13 @@ silently would be worse for everybody who reads the file back. Open such files w
 """
 
 import csv
-import os
-import uuid
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError
 from annotator.export import Report
-from annotator.store import files
+from annotator.store import copy, files
 from learner.config import NoSettings
 
 COLUMNS = (
@@ -27,21 +25,14 @@ def export(instance: Path, db: Database, out: Path, settings: NoSettings | None 
 
     Raises AnnotatorError when it cannot be written.
     """
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("x", newline="", encoding="utf-8") as file:
+        with copy.whole(out) as part, part.open("x", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
             written = 0
             for row in files.labeled(db):
                 writer.writerow(row)
                 written += 1
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
     except OSError as error:
         raise AnnotatorError(f"cannot write {out}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
     return Report(written, [])

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from flask import Blueprint, Response, request, send_file
 from flask.typing import ResponseReturnValue
@@ -11,6 +10,7 @@ from annotator import images
 from annotator.errors import AnnotatorError, NotFound
 from annotator.originals import open_image
 from annotator.pages import shared
+from annotator.store import copy
 from annotator.store import images as image_store
 from annotator.store import project as project_store
 
@@ -52,9 +52,7 @@ def _cached(image: dict[str, Any], size: int) -> Path:
     project_folder = shared.instance() / project_store.facts(shared.database())["folder"]
     with open_image(project_folder, image["paths"], image["sha256"]) as file:
         data, mimetype = images.rendition(images.decode(file), size)
-    folder.mkdir(parents=True, exist_ok=True)
     path: Path = folder / (stem + _TYPES[mimetype])
-    part = folder / f"{uuid4().hex}.part"  # two requests may make the same one
-    part.write_bytes(data)
-    part.replace(path)
+    with copy.whole(path) as part:
+        part.write_bytes(data)
     return path

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 def database(source: Path, target: Path) -> None:
@@ -18,8 +19,7 @@ def database(source: Path, target: Path) -> None:
 def whole(target: Path) -> Iterator[Path]:
     """A path to write to. Afterwards it is on the disk and becomes `target`; after an error it is gone."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
+    part = target.with_name(f".{uuid4().hex}.part")  # two threads may write the same file
     try:
         yield part
         sync(part)
