@@ -1,10 +1,12 @@
 """People labelling while a round trains on the same cores: how long does the server take?
 
     python benchmarks/round_trip.py [--clients 16] [--seconds 60] [--method basic]
+    python benchmarks/round_trip.py --clients 64 --pause 0.8 --save-as round_trip-64
 
 Two phases on one real server (waitress, the learning process beside it): clients that pause as people do, then a closed
-loop without pauses. A client claims images, labels them truly, and at the end every acknowledged answer is looked up.
-The bare cost of a durable write on this disk (append and fsync) is measured beside it. Writes results/round_trip.json.
+loop without pauses. A client claims images, labels them truly, and at the end every acknowledged answer is looked up;
+no image was given to two. The bare cost of a durable write on this disk (append and fsync) is measured right after the
+people, and how many times as long their answers took stands beside it. Writes results/round_trip.json.
 """
 
 import http.client
@@ -20,6 +22,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -35,6 +38,7 @@ class Client(threading.Thread):
         self.port, self.truth, self.pause, self.end = port, truth, pause, end
         self.rng = random.Random(seed)
         self.times: dict[str, list[float]] = {"label": [], "next": []}
+        self.given: list[int] = []
         self.acknowledged: list[tuple[str, int]] = []
         self.errors: list[str] = []
 
@@ -50,9 +54,11 @@ class Client(threading.Thread):
             items = self.post("next", {"tab": self.tab, "count": 6, "have": []})["items"]
             if not items:
                 break
+            self.given += [item["image"] for item in items]
             for item in items:
                 self.label(item)
         self.post("release", {"tab": self.tab, "images": None})
+        self.connection.close()
 
     def label(self, item: dict) -> None:
         if self.pause:
@@ -138,29 +144,27 @@ def check(db: sqlite3.Connection, crowd: list[Client]) -> dict:
     """Every acknowledged answer is there once; no image was answered by two."""
     acknowledged = [answer for client in crowd for answer in client.acknowledged]
     stored = dict(db.execute("SELECT uuid, count(*) FROM labels GROUP BY uuid").fetchall())
-    twice = db.execute("SELECT count(*) FROM (SELECT 1 FROM labels GROUP BY image_id HAVING count(*) > 1)").fetchone()[
-        0
-    ]
+    sql = "SELECT count(*) FROM (SELECT 1 FROM labels GROUP BY image_id HAVING count(*) > 1)"
+    given = Counter(image for client in crowd for image in client.given)
     return {
         "acknowledged": len(acknowledged),
         "lost": sum(name not in stored for name, _ in acknowledged),
         "stored_twice": sum(stored.get(name, 0) > 1 for name, _ in acknowledged),
-        "images_answered_twice": twice,
+        "images_given_twice": sum(count > 1 for count in given.values()),
+        "images_answered_twice": db.execute(sql).fetchone()[0],
         "locked_errors": sum("locked" in error for client in crowd for error in client.errors),
     }
 
 
+def times_fsync(label: dict, fsync: dict) -> dict:
+    """How many bare durable writes an answer takes as long as."""
+    return {key: round(label[f"{key}_ms"] / fsync[f"{key}_ms"], 1) for key in ("p50", "p99")}
+
+
 def start(folder: Path, method: str) -> subprocess.Popen[str]:
     """A real server on any free port, learning with small rounds."""
-    command = [
-        sys.executable,
-        "-m",
-        "annotator",
-        "serve",
-        str(folder / "photos"),
-        "--instance",
-        str(folder / "instance"),
-    ]
+    command = [sys.executable, "-m", "annotator", "serve", str(folder / "photos")]
+    command += ["--instance", str(folder / "instance")]
     command += ["--classes", "dark,bright", "--port", "0", "--no-browser", "--image-size", "32", "--query-size", "50"]
     command += ["--method", method]
     if method == "basic":
@@ -174,7 +178,8 @@ def start(folder: Path, method: str) -> subprocess.Popen[str]:
 @click.option("--pause", default=1.0, show_default=True, help="Mean pause of a person, in seconds (exponential).")
 @click.option("--images", default=20_000, show_default=True)
 @click.option("--method", default="basic", show_default=True, help="What trains meanwhile.")
-def main(clients: int, seconds: int, pause: float, images: int, method: str) -> None:
+@click.option("--save-as", default="round_trip", show_default=True, help="Name of the file in results/.")
+def main(clients: int, seconds: int, pause: float, images: int, method: str, save_as: str) -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
         make_images(folder / "photos", images)
@@ -187,15 +192,16 @@ def main(clients: int, seconds: int, pause: float, images: int, method: str) -> 
         _, first = phase(port, known, 2, 0.0, 3)  # enough labels for a round to begin
         time.sleep(2)
         people, second = phase(port, known, clients, pause, seconds)
+        fsync = fsync_ms(folder)
         closed, third = phase(port, known, clients, 0.0, seconds / 3)
         rounds = db.execute("SELECT number, labels, train_seconds FROM rounds WHERE finished IS NOT NULL").fetchall()
         result = {"clients": clients, "pause_s": pause, "images": images, "method": method, "with_pauses": people,
-                  "closed_loop": closed, "truth": check(db, first + second + third), "fsync": fsync_ms(folder),
-                  "rounds_meanwhile": rounds}  # fmt: skip
+                  "closed_loop": closed, "truth": check(db, first + second + third), "fsync": fsync,
+                  "label_in_fsyncs": times_fsync(people["label"], fsync), "rounds_meanwhile": rounds}  # fmt: skip
         server.send_signal(signal.SIGINT)
         server.wait()
     print(json.dumps(result, indent=1))
-    print(save("round_trip", result))
+    print(save(save_as, result))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ LEASE_SECONDS = 60.0
 AUDIT_EVERY = 10  # every tenth slot asks an audit image
 FILL = 50  # images drawn at random at once when there is no ranking
 
+# nobody's, over, or from before the clock went back: then it ends too far ahead. A tab that still has the image renews
+# its lease with the next heartbeat; if another was asked first, the later of the two answers is kept and marked late.
+_FREE = f"(tab IS NULL OR leased_until < :now OR leased_until > :now + {2 * LEASE_SECONDS})"
+
 # an image whose answers were all undone is in the queue already
 _UNANSWERED = """aside IS NULL AND row IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM labels WHERE labels.image_id = images.id)
@@ -60,7 +64,7 @@ def _lease_first(
     db: Database, source: str, tab: str, person_id: int, now: float, have: Collection[int]
 ) -> dict[str, Any] | None:
     sql = f"""UPDATE queue SET tab = :tab, person_id = :person, leased_until = :until
-        WHERE id = (SELECT id FROM queue WHERE source = :source AND (tab IS NULL OR leased_until < :now)
+        WHERE id = (SELECT id FROM queue WHERE source = :source AND {_FREE}
                     AND image_id NOT IN ({_listed(have)}) ORDER BY rank LIMIT 1) RETURNING *"""
     arguments = {"tab": tab, "person": person_id, "until": now + LEASE_SECONDS, "source": source, "now": now}
     return _one(db, sql, arguments)
@@ -83,7 +87,9 @@ def remove(db: Database, image_id: int) -> None:
 
 
 def put_back(db: Database, origin: dict[str, Any], tab: str, now: float) -> None:
-    """An undone image is asked again, first of all and in the same tab. Call inside `write`."""
+    """An undone image is asked again, first and in the same tab, unless an answer stands. Call inside `write`."""
+    if db.execute("SELECT 1 FROM answers WHERE image_id = ?", [origin["image_id"]]).fetchone():
+        return
     slot = {key: origin[key] for key in ("image_id", "source", "strategy", "score", "probability", "person_id")}
     slot |= {"source": "audit" if origin["source"] == "audit" else "query", "round": origin["round"] or 0}
     slot |= {"rank": -1, "tab": tab, "leased_until": now + LEASE_SECONDS}
@@ -111,13 +117,12 @@ def publish(db: Database, picks: list[dict[str, Any]], source: str, now: float) 
 
     Publishing the same picks again changes nothing that was answered. An undone image keeps its place in front.
     """
-    free = "(tab IS NULL OR leased_until < :now)"
-    db.execute(f"DELETE FROM queue WHERE source = :source AND rank >= 0 AND {free}", {"source": source, "now": now})
+    db.execute(f"DELETE FROM queue WHERE source = :source AND rank >= 0 AND {_FREE}", {"source": source, "now": now})
     sql = f"""INSERT INTO queue (image_id, source, round, strategy, score, probability, rank)
         SELECT :image_id, :source, :round, :strategy, :score, :probability, :rank
         WHERE NOT EXISTS (SELECT 1 FROM answers WHERE image_id = :image_id)
         ON CONFLICT (image_id) DO UPDATE SET source = :source, round = :round, strategy = :strategy,
-            score = :score, probability = :probability, rank = :rank WHERE {free}"""
+            score = :score, probability = :probability, rank = :rank WHERE {_FREE}"""
     for rank, pick in enumerate(picks):
         db.execute(sql, {**pick, "source": source, "rank": rank, "now": now})
     if source == "query":

@@ -14,6 +14,7 @@ from annotator.store import labels, overview, project, queue, rounds
 from annotator.store.labels import Answer
 
 NOW = 1_000_000.0
+HOUR = 3600.0
 numbers = count()
 
 
@@ -41,6 +42,11 @@ def claim(db: Database, tab: str, count: int = 1, now: float = NOW) -> list[int]
     with store.write(db):
         slots = queue.claim(db, tab, project.person_id(db, "ann"), count, now)
     return [slot["image_id"] for slot in slots]
+
+
+def picks(*images: int) -> list[dict]:
+    """A ranking of these images."""
+    return [{"image_id": i, "round": 1, "strategy": "margin", "score": 1.0, "probability": None} for i in images]
 
 
 def current(db: Database) -> dict[int, tuple[str, int | None]]:
@@ -162,6 +168,38 @@ def test_an_expired_lease_is_handed_out_again_and_a_renewed_one_is_not(db):
     assert sorted(claim(db, "c", 40, later)) == sorted(gone)
 
 
+def test_a_clock_that_jumps_ahead_ends_leases_until_the_next_heartbeat(db):
+    held, later = claim(db, "a", 40), NOW + 3 * HOUR
+    with store.write(db):
+        queue.renew(db, "a", held[:30], later)
+    assert sorted(claim(db, "b", 40, later)) == sorted(held[30:])
+
+
+def test_a_clock_that_goes_back_ends_leases_until_the_next_heartbeat(db):
+    held, earlier = claim(db, "a", 40), NOW - 3 * HOUR
+    with store.write(db):
+        queue.renew(db, "a", held[:30], earlier)
+    assert sorted(claim(db, "b", 40, earlier)) == sorted(held[30:])
+
+
+def test_a_clock_that_is_set_right_by_seconds_takes_nobodys_image(db):
+    claim(db, "a", 40)
+    assert claim(db, "b", 40, NOW - 30) == claim(db, "b", 40, NOW + 30) == []
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_ranking_after_a_jump_of_the_clock_replaces_what_no_heartbeat_renewed(db, hours):
+    with store.write(db):
+        queue.publish(db, picks(1, 2, 3), "query", NOW)
+    renewed, *gone = claim(db, "a", 3)
+    now = NOW + hours * HOUR
+    with store.write(db):
+        queue.renew(db, "a", [renewed], now)
+        queue.publish(db, picks(4), "query", now)
+    assert {row["image_id"] for row in db.query("SELECT image_id FROM queue WHERE source = 'query'")} == {renewed, 4}
+    assert gone == [2, 3]
+
+
 def test_the_progress_of_a_query_counts_its_answers(db):
     with store.write(db):
         rounds.save_state(db, {"round": 3, "query": {"ids": [4, 5, 6]}})
@@ -203,10 +241,15 @@ def test_an_undone_image_comes_first_with_its_origin(db):
     assert (slot["tab"], slot["rank"], slot["round"], slot["strategy"]) == ("tab", -1, 3, "margin")
 
 
-def test_the_query_is_asked_before_the_tail_and_the_tail_before_chance(db):
-    def picks(*images):
-        return [{"image_id": i, "round": 1, "strategy": "margin", "score": 1.0, "probability": None} for i in images]
+def test_an_undone_image_is_not_asked_again_while_an_answer_stands(db):
+    (image,) = claim(db, "tab")
+    answer = say(db, image, by="ann")
+    say(db, image, by="bob")
+    undo(db, answer)
+    assert queue.slot_of(db, image) is None
 
+
+def test_the_query_is_asked_before_the_tail_and_the_tail_before_chance(db):
     with store.write(db):
         queue.publish(db, picks(31, 32), "tail", NOW)
         queue.publish(db, picks(21, 22), "query", NOW)
@@ -214,13 +257,12 @@ def test_the_query_is_asked_before_the_tail_and_the_tail_before_chance(db):
 
 
 def test_publishing_again_changes_nothing_that_was_answered_or_is_on_a_screen(db):
-    picks = [{"image_id": i, "round": 1, "strategy": "m", "score": 1.0, "probability": None} for i in (1, 2, 3)]
     with store.write(db):
-        queue.publish(db, picks, "query", NOW)
+        queue.publish(db, picks(1, 2, 3), "query", NOW)
     assert claim(db, "a") == [1]
     say(db, 2)
     with store.write(db):
-        queue.publish(db, picks, "query", NOW)
+        queue.publish(db, picks(1, 2, 3), "query", NOW)
     rows = db.query("SELECT image_id, tab FROM queue ORDER BY image_id")
     assert [(row["image_id"], row["tab"]) for row in rows] == [(1, "a"), (3, None)]
 
