@@ -468,6 +468,21 @@ def test_an_image_set_aside_in_the_middle_of_a_round_is_not_asked(db, due, learn
     assert rounds.latest_model(db)["number"] == 3
 
 
+def test_a_round_waits_while_lost_pixels_are_made_again(db, learner):
+    """A round on the rest of the images would choose among those alone."""
+    images = dict(db.execute("SELECT id, row FROM images").fetchall())
+    with store.write(db):
+        db.execute("UPDATE images SET row = NULL WHERE id > 3")
+        rounds.tell(db, "import", activity="reading")
+    learner._look()
+    assert rounds.latest_model(db)["number"] == 1
+    with store.write(db):
+        for image, row in images.items():
+            db.execute("UPDATE images SET row = ? WHERE id = ?", [row, image])
+    learner._look()
+    assert rounds.latest_model(db)["number"] == 2
+
+
 def test_a_round_that_was_stopped_at_its_end_does_not_count_with_a_later_one(db, learner, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(rounds, "save_state", raising(worker.Cancelled()))
