@@ -198,7 +198,7 @@ def main(clients: int, seconds: int, pause: float, images: int, method: str, sav
         result = {"clients": clients, "pause_s": pause, "images": images, "method": method, "with_pauses": people,
                   "closed_loop": closed, "truth": check(db, first + second + third), "fsync": fsync,
                   "label_in_fsyncs": times_fsync(people["label"], fsync), "rounds_meanwhile": rounds}  # fmt: skip
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)
         server.wait()
     print(json.dumps(result, indent=1))
     print(save(save_as, result))

@@ -84,7 +84,7 @@ def main(answers: int) -> None:
         for name, path in (("label", ""), ("progress", "progress"), ("files", "files")):
             photograph(browser, url + path, name)
         browser.close()
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGTERM)
         server.wait()
 
 

@@ -43,12 +43,12 @@ def main(annotator: Path) -> None:
             statics = re.findall(r'"/(static/[^"]+)"', page)
             sizes = [len(fetch(url + static)) for static in statics]
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGTERM)
             code = server.wait(30)
     assert "data-boot=" in page, "the label page has no boot data"
     assert statics, "the label page names no static file"
     assert all(sizes), "a static file is empty"
-    assert code == 0, f"Ctrl+C ended with exit code {code}"
+    assert code == 0, f"SIGTERM ended it with exit code {code}"
     print(f"wheel: page, {len(statics)} static files and the first image after {seconds:.1f} s; ended cleanly")
 
 

@@ -43,8 +43,10 @@ class Live:
 
 
 @contextmanager
-def serving(*arguments: str, cwd: Path, ending: signal.Signals = signal.SIGINT) -> Iterator[Live]:
-    """Start `annotator ARGUMENTS` on a free port; at the end Ctrl+C, or another signal, must end it cleanly."""
+def serving(*arguments: str, cwd: Path, ending: signal.Signals = signal.SIGTERM) -> Iterator[Live]:
+    """Start `annotator ARGUMENTS` on a free port; at the end a signal must end it cleanly."""
+    if ending is signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the background jobs of a shell ignore it
     command = [sys.executable, "-m", "annotator", *arguments, "--no-browser", "--port", "0"]
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

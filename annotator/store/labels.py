@@ -82,11 +82,18 @@ def _origin(db: Database, answer: Answer, slot: dict[str, Any] | None) -> dict[s
 
 
 def _is_late(db: Database, answer: Answer, slot: dict[str, Any] | None, tab: str, now: float) -> bool:
-    """Somebody else could have been asked meanwhile. A person's second thoughts are never late."""
+    """Could somebody else have been asked meanwhile? Second thoughts are late where another's answer stands."""
     if slot is not None and slot["tab"] == tab and slot["leased_until"] >= now:
         return False
-    sql = "SELECT 1 FROM labels WHERE image_id = ? AND person_id = ? LIMIT 1"
-    return db.execute(sql, [answer.image_id, answer.person_id]).fetchone() is None
+    if not _has_row(db, "labels", answer.image_id, "person_id = ?", answer.person_id):
+        return True
+    return _has_row(db, "standing", answer.image_id, "person_id <> ? AND NOT late", answer.person_id)
+
+
+def _has_row(db: Database, table: str, image_id: int, condition: str, person_id: int) -> bool:
+    """Is there an answer about the image that a person gave, and no file?"""
+    sql = f"SELECT 1 FROM {table} WHERE image_id = ? AND source <> 'import' AND {condition} LIMIT 1"
+    return db.execute(sql, [image_id, person_id]).fetchone() is not None
 
 
 def history(db: Database, person_id: int, count: int = 10) -> list[dict[str, Any]]:

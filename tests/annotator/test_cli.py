@@ -36,7 +36,7 @@ def test_every_command_explains_itself(command):
 
 
 def test_the_demo_serves_the_first_image_and_goes_on_where_it_stopped(tmp_path):
-    with serving("demo", "--seed", "1", cwd=tmp_path) as live:
+    with serving("demo", "--seed", "1", cwd=tmp_path, ending=signal.SIGINT) as live:
         status = live.until("api/status", lambda s: s["status"]["query"]["size"] and not s["status"]["importing"])
         assert status["status"]["images"] == len(set((tmp_path / "instance" / "digits").iterdir()))
     with serving("demo", cwd=tmp_path, ending=signal.SIGTERM) as again:

@@ -1,11 +1,17 @@
 """Labels, leases and the view of what stands, asked of a real SQLite file."""
 
+import shutil
 import sqlite3
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError, Contradiction, NotFound
@@ -229,6 +235,78 @@ def test_an_answer_after_the_lease_moved_on_is_kept_and_marked_late(db):
         db.execute("UPDATE queue SET tab = 'other'")
     say(db, image)
     assert list(db.query("SELECT image_id, late FROM labels")) == [{"image_id": image, "late": 1}]
+
+
+def test_second_thoughts_after_a_late_answer_are_late_too(db):
+    (image,) = claim(db, "tab")
+    say(db, image, by="ann")
+    undo(db, say(db, image, by="bob"))
+    say(db, image, by="bob")
+    assert [row["late"] for row in db.query("SELECT late FROM labels WHERE kind = 'label'")] == [0, 1, 1]
+
+
+def test_second_thoughts_are_late_when_somebody_else_answered_meanwhile(db):
+    (image,) = claim(db, "tab")
+    undo(db, say(db, image, by="ann"))
+    with store.write(db):
+        queue.release(db, "tab")
+    assert claim(db, "other") == [image]
+    with store.write(db):
+        labels.add(db, Answer("bob's", image, "label", project.person_id(db, "bob"), 1), "other", NOW)
+    say(db, image, by="ann")
+    assert [row["late"] for row in db.query("SELECT late FROM labels WHERE kind = 'label'")] == [0, 0, 1]
+
+
+@contextmanager
+def copied(instance: Path) -> Iterator[Database]:
+    """A store of its own for every example."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(instance / store.FILE, folder)
+        db = store.connect(Path(folder) / store.FILE)
+        yield db
+        db.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["claim", "answer", "undo", "leave", "jump"]), st.integers(0, 2), st.integers(0, 5)),
+        min_size=10,
+        max_size=60,
+    )
+)
+def test_whatever_tabs_and_clocks_do_no_image_has_two_people_whose_answers_are_not_late(instance, steps):
+    with copied(instance) as db:
+        now = NOW
+        held: dict[int, list[int]] = {0: [], 1: [], 2: []}
+        given: dict[int, list[Answer]] = {0: [], 1: [], 2: []}
+        for action, who, which in steps:
+            tab, by = f"tab {who}", person(db, f"person {who}")
+            if action == "jump":
+                now += (which - 2.5) * HOUR
+            elif action == "claim":
+                with store.write(db):
+                    held[who] += [slot["image_id"] for slot in queue.claim(db, tab, by, 2, now, held[who])]
+            elif action == "leave":
+                with store.write(db):
+                    queue.release(db, tab)
+            elif action == "answer" and held[who]:
+                image = held[who].pop(which % len(held[who]))
+                given[who].append(Answer(f"u{next(numbers)}", image, "label", by, 1))
+                with store.write(db):
+                    labels.add(db, given[who][-1], tab, now)
+            elif action == "undo" and given[who]:
+                answer = given[who].pop(which % len(given[who]))
+                held[who].append(answer.image_id)
+                with store.write(db):
+                    back = Answer(f"u{next(numbers)}", answer.image_id, "undo", by, undoes=answer.uuid)
+                    labels.add(db, back, tab, now)
+        people: dict[int, set[int]] = {}
+        undone = {undoes for (undoes,) in db.execute("SELECT undoes FROM labels WHERE undoes IS NOT NULL")}
+        for row in db.query("SELECT uuid, image_id, person_id FROM labels WHERE kind = 'label' AND NOT late"):
+            if row["uuid"] not in undone:
+                people.setdefault(row["image_id"], set()).add(row["person_id"])
+        assert all(len(each) == 1 for each in people.values()), people
 
 
 def test_an_undone_image_comes_first_with_its_origin(db):

@@ -101,7 +101,7 @@ class Server:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=30)
         assert self.process.returncode == 0
 
