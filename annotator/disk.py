@@ -7,7 +7,7 @@ from pathlib import Path
 # part -> the names in the instance folder that belong to it
 PARTS = {
     "labels": ("labels.db", "labels.db-wal", "labels.db-shm"),
-    "models": ("rounds",),
+    "models": ("rounds", "learner"),
     "pixels": ("cache",),
     "renditions": ("renditions",),
     "backups": ("backups",),

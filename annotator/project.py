@@ -20,6 +20,7 @@ from learner.events import Event, Predicted, Progress, RoundFinished, RoundStart
 from learner.loop import LoopState, News, Query
 
 ROUNDS = "rounds"  # the folder of their folders
+LEARNER = "learner"  # the folder of a training that is not finished
 
 
 class StoreProject:
@@ -38,6 +39,10 @@ class StoreProject:
         self._images: ImageSet | None = None
         self._classes = project_store.class_positions(self.db)
         self._round: _Round | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.instance / LEARNER
 
     @property
     def num_classes(self) -> int:

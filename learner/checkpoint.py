@@ -41,13 +41,13 @@ def save(folder: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     weights = safetensors.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     meta = {"format": FORMAT, **meta, "weights_sha256": hashlib.sha256(weights).hexdigest()}
-    _write(folder / WEIGHTS, weights)
-    _write(folder / META, json.dumps(meta, indent=2, ensure_ascii=False).encode())
+    write(folder / WEIGHTS, weights)
+    write(folder / META, json.dumps(meta, indent=2, ensure_ascii=False).encode())
     sync_folder(folder)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Atomic; whole on the disk before it has its name."""
+def write(path: Path, content: bytes) -> None:
+    """A file that appears whole or not at all; on the disk before it has its name."""
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as file:
         file.write(content)

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from learner.errors import BadSetting
 
@@ -20,11 +20,13 @@ def setting(default: Any, help: str, *, low: float = 0, high: float = math.inf, 
 
 
 def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
-    """The settings of `cls`, later layers winning: defaults < project < command line.
+    """The settings of `cls`, later layers winning: defaults < preset < project < command line.
 
+    A preset is a named set of values that the class brings along.
     Raises BadSetting for a key that does not exist, a value of the wrong type, and one that is out of range.
     """
-    hints = get_type_hints(cls)
+    every = get_type_hints(cls)
+    hints = {item.name: every[item.name] for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     merged: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
@@ -32,7 +34,8 @@ def resolve(cls: type[T], *layers: Mapping[str, Any]) -> T:
                 raise BadSetting(f"unknown setting {key!r} for {cls.__name__}; it has {', '.join(hints) or 'none'}")
             merged[key] = _convert(cls, key, hints[key], value)
             _check(cls, key, merged[key])
-    return cls(**merged)
+    preset = getattr(cls, "presets", {}).get(merged.get("preset"), {})
+    return cls(**{**preset, **merged})
 
 
 def _check(cls: type, key: str, value: Any) -> None:
@@ -112,6 +115,10 @@ class BasicSettings:
     Up to 16 px a short training of a plain net suffices (AdamW), else a WideResNet (SGD with Nesterov momentum 0.9).
     """
 
+    architecture: str = setting(
+        "", "wrn, conv, or wide_resnet50_2; empty: wrn, but the plain conv up to 16 px",
+        choices=("", "wrn", "conv", "wide_resnet50_2"),
+    )  # fmt: skip
     depth: int = setting(0, "layers of a WideResNet, 6n + 4; 0: 28, but the plain net up to 16 px")
     width: int = setting(2, "widening factor", low=1)
     steps: int = setting(0, "training steps; 0: 300 for images up to 16 px, else 2000")
@@ -138,6 +145,21 @@ class BasicSettings:
 class FixmatchSettings:
     """A net trained from scratch on the labeled images and on its own confident answers to the others."""
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"architecture": "wrn", "steps": 2**20, "norm_momentum": 0.001, "dropout": 0.0},
+        "study-2021": {
+            "architecture": "wrn", "optimizer": "adam", "learning_rate": 0.03, "weight_decay": 0.005, "dropout": 0.0,
+        },
+        "quick": {"steps": 300, "batch_size": 32, "mu": 4},
+    }  # fmt: skip
+    preset: str = setting(
+        "", "values to start from: paper (a million steps), study-2021 (Adam; its rates look wrong today), quick",
+        choices=("", *presets),
+    )  # fmt: skip
+    architecture: str = setting(
+        "", "wrn, conv, or wide_resnet50_2; empty: wrn, but the plain conv up to 16 px",
+        choices=("", "wrn", "conv", "wide_resnet50_2"),
+    )  # fmt: skip
     depth: int = setting(0, "layers of a WideResNet, 6n + 4; 0: 28, but the plain net up to 16 px")
     width: int = setting(2, "widening factor", low=1)
     steps: int = setting(0, "training steps; 0: 600 for images up to 16 px, else 20000; in the paper 1048576")
@@ -147,16 +169,27 @@ class FixmatchSettings:
     unlabeled_weight: float = setting(1.0, "of the loss of the unlabeled images")
     alignment: bool = setting(False, "align pseudo-labels with the distribution of the labels")
     adaptive: bool = setting(False, "a threshold for each class that grows with the net's confidence (FreeMatch)")
-    learning_rate: float = setting(0.03, "of SGD with Nesterov momentum 0.9, cos(7 pi k / 16 K)")
+    optimizer: str = setting("sgd", "sgd (Nesterov momentum 0.9), or adam", choices=("sgd", "adam"))
+    learning_rate: float = setting(0.03, "at the beginning; falls as cos(7 pi k / 16 K)")
     weight_decay: float = setting(5e-4, "on kernels only; 1e-3 for a hundred classes")
     ema_decay: float = setting(0.999, "decay of the averaged weights that predict; less in short runs", high=0.9999)
     norm_momentum: float = setting(0.1, "of the batch statistics; 0.001 in the paper's million steps", high=1)
-    dropout: float = setting(0.0, "dropout before the head; strategies like bald need some", high=0.95)
+    dropout: float = setting(0.3, "dropout before the head; 0 in the paper", high=0.95)
     block_dropout: float = setting(0.0, "dropout inside every block", high=0.95)
     bayesian: str = setting(
         "head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)", choices=("head", "net")
     )
     mc_samples: int = setting(20, "stochastic predictions for strategies that need them", low=1)
+
+
+@dataclass(frozen=True)
+class SslSettings(FixmatchSettings):
+    """FixMatch with the net of the study."""
+
+    architecture: str = setting(
+        "wide_resnet50_2", "wrn, conv, or wide_resnet50_2; empty: wrn, but the plain conv up to 16 px",
+        choices=("", "wrn", "conv", "wide_resnet50_2"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

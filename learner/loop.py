@@ -5,6 +5,7 @@ A project hands out what people said, and takes rankings and progress; everythin
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,6 +78,10 @@ class Project(Protocol):
 
     @property
     def num_classes(self) -> int: ...
+
+    @property
+    def folder(self) -> Path | None:
+        """For what outlives a killed round, or None: nothing does."""
 
     def news(self, cursor: int) -> News:
         """Current answers of the images that changed since the cursor, and the new cursor; 0: all."""
@@ -211,7 +216,7 @@ def _train(round: _Round) -> Classifier:
     state = round.state
     task = Task(
         round.images, round.labels, round.project.num_classes, state.seed, state.round, round.needs,
-        round.project.report,
+        round.project.report, round.project.folder,
     )  # fmt: skip
     classifier: Classifier = lookup("method", METHODS, round.method.name).load()(task, round.method.settings)
     return classifier

@@ -15,6 +15,8 @@ from learner.registry import lookup
 class MemoryProject:
     """A project in memory. With `truth` it answers every query at once; without, `answer` is the person."""
 
+    folder = None
+
     def __init__(
         self,
         images: ImageSet,

@@ -16,6 +16,10 @@ MODELS: dict[str, Row] = {
         "four plain layers for images of a few pixels", NoSettings,
         "learner.models.conv:ConvNet",
     ),
+    "wide_resnet50_2": Row(
+        "the WideResNet-50-2 of timm with a stem for small images", NoSettings,
+        "learner.models.wide_resnet50:WideResNet50", paper="Zagoruyko & Komodakis 2016",
+    ),
     "head": Row(
         "principal components of the pixels and one hidden layer", NoSettings,
         "learner.models.head:PixelHead",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from learner.config import BasicSettings, FixmatchSettings, PropagateSettings
+from learner.config import BasicSettings, FixmatchSettings, PropagateSettings, SslSettings
 from learner.data import ImageSet, IntArray
 from learner.errors import TooFewLabels
 from learner.events import Event
@@ -30,6 +30,10 @@ METHODS: dict[str, Row] = {
         "a net from scratch on all images: what it is sure of teaches it the rest; slow",
         FixmatchSettings, "learner.training.fixmatch:train", paper="Sohn et al. 2020",
     ),
+    "ssl": Row(
+        "fixmatch with a WideResNet-50-2, as in the study of 2021; meant for a graphics card",
+        SslSettings, "learner.training.fixmatch:train", paper="Sohn et al. 2020",
+    ),
 }  # fmt: skip
 
 
@@ -48,6 +52,7 @@ class Task:
     round: int = 0
     needs: frozenset[str] = frozenset()  # what the strategy will ask of `predict`
     report: Callable[[Event], None] = field(default=_silent, repr=False)  # raises Cancelled to stop
+    folder: Path | None = None  # for what outlives a killed round; None: nothing does
 
     def stream(self, purpose: Purpose) -> np.random.Generator:
         return stream(self.seed, self.round, purpose)

@@ -1,6 +1,5 @@
 """basic: a net from scratch on the labeled images alone."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,9 +9,9 @@ from torch.nn.functional import cross_entropy
 from learner.augment import AUGMENTATIONS
 from learner.config import BasicSettings
 from learner.device import generator, pick_device, seeded
-from learner.events import Progress
 from learner.predict import as_input
 from learner.training import Task, labeled_ids, require_two_classes, scratch
+from learner.training.fit import Said, Training
 from learner.training.net import NetClassifier, require_stochastic
 from learner.training.scratch import Recipe
 
@@ -36,18 +35,14 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
     rate = settings.learning_rate or usual
     optimizer, schedule = recipe(net, settings, rate, steps)
     averaged = scratch.averaged(net, settings.ema_decay, steps)
-    every = scratch.report_every(steps)
     rng = task.stream("data")
-    batches = _batches(task, settings, generator(rng), device)
+    batches = Batches(task, settings, generator(rng), device)
+    training = Training(
+        task, settings, net, optimizer, schedule, averaged, batches.draws, device, steps, settings.batch_size,
+        {"rows": batches.rows},
+    )  # fmt: skip
     with seeded(rng, device):
-        for step in range(1, steps + 1):
-            loss = _step(net, optimizer, *next(batches), settings.label_smoothing)
-            schedule.step()
-            averaged.update_parameters(net)
-            if step % every == 0 or step == steps:
-                scratch.require_finite(loss, step, rate)
-                task.report(Progress("training", step, steps))
-    return averaged.module.eval()
+        return training.run(lambda: Said(_step(net, optimizer, *next(batches), settings.label_smoothing)))
 
 
 def _adamw(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:
@@ -64,22 +59,27 @@ def _sgd(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:
     return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
 
-def _batches(
-    task: Task, settings: BasicSettings, draws: torch.Generator, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
+class Batches:
     """Endless augmented batches: (B, 3, H, W) in [0, 1], (B,)."""
-    augment = AUGMENTATIONS[settings.augment or ("affine" if scratch.is_small(task.images) else "weak")]
-    ids, labels = labeled_ids(task)
-    images = torch.from_numpy(task.images.take(ids)).to(device)  # (n, H, W, 3) uint8
-    classes = torch.from_numpy(labels).to(device)
-    for rows in scratch.shuffled(len(ids), settings.batch_size, draws):
-        chosen = rows.to(device)
-        yield as_input(augment(images[chosen], draws, flip=task.images.flip)), classes[chosen]
+
+    def __init__(self, task: Task, settings: BasicSettings, draws: torch.Generator, device: torch.device) -> None:
+        ids, labels = labeled_ids(task)
+        self.draws, self.rows = draws, scratch.Shuffled(len(ids), settings.batch_size, draws)
+        self._augment = AUGMENTATIONS[settings.augment or ("affine" if scratch.is_small(task.images) else "weak")]
+        self._flip = task.images.flip
+        self._images = torch.from_numpy(task.images.take(ids)).to(device)  # (n, H, W, 3) uint8
+        self._classes = torch.from_numpy(labels).to(device)
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        chosen = next(self.rows).to(self._images.device)
+        return as_input(self._augment(self._images[chosen], self.draws, flip=self._flip)), self._classes[chosen]
 
 
 def _step(net: Any, optimizer: torch.optim.Optimizer, x: Tensor, classes: Tensor, smoothing: float) -> Tensor:
     """One step down; the loss before it."""
-    loss = cross_entropy(net(x), classes, label_smoothing=smoothing)
+    with scratch.mixed(x.device):
+        logits = net(x)
+    loss = cross_entropy(logits.float(), classes, label_smoothing=smoothing)
     optimizer.zero_grad()
     torch.autograd.backward(loss)
     optimizer.step()

@@ -1,7 +1,7 @@
 """fixmatch: a net from scratch on all images: what it says of a weak view for sure, it must say of a strong one."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,10 +11,10 @@ from torch.nn.functional import cross_entropy
 from learner.augment import weak
 from learner.config import FixmatchSettings
 from learner.device import generator, pick_device, seeded
-from learner.events import Progress
 from learner.predict import as_input
 from learner.randaugment import strong
 from learner.training import Task, labeled_ids, require_two_classes, scratch
+from learner.training.fit import Said, Stateful, Training
 from learner.training.net import NetClassifier, require_stochastic
 from learner.training.scratch import Recipe
 
@@ -57,49 +57,58 @@ def train(task: Task, settings: FixmatchSettings) -> NetClassifier:
 def _fit(net: Any, task: Task, settings: FixmatchSettings, device: torch.device) -> Any:
     """Train `net`; the averaged copy, in evaluation mode."""
     steps = settings.steps or (600 if scratch.is_small(task.images) else 20_000)
-    optimizer, schedule = _sgd(net, settings, steps)
+    optimizer, schedule = _descent(net, settings, steps)
     averaged = scratch.averaged(net, settings.ema_decay, steps)
-    every = scratch.report_every(steps)
     rng = task.stream("data")
-    batches = _batches(task, settings, generator(rng), device)
+    batches = Batches(task, settings, generator(rng), device)
     teacher = Teacher(task, settings, device)
+    parts: dict[str, Stateful] = {"labeled": batches.labeled, "unlabeled": batches.unlabeled, "teacher": teacher}
+    in_one_step = (1 + 2 * settings.mu) * settings.batch_size
+    training = Training(
+        task, settings, net, optimizer, schedule, averaged, batches.draws, device, steps, in_one_step, parts
+    )
+
+    def step() -> Said:
+        losses = _step(net, optimizer, next(batches), teacher, settings.unlabeled_weight)
+        return Said(losses.total(settings.unlabeled_weight), {"sure of": losses.mask_rate})
+
     with seeded(rng, device):
-        for step in range(1, steps + 1):
-            losses = _step(net, optimizer, next(batches), teacher, settings.unlabeled_weight)
-            schedule.step()
-            averaged.update_parameters(net)
-            if step % every == 0 or step == steps:
-                scratch.require_finite(losses.total(settings.unlabeled_weight), step, settings.learning_rate)
-                task.report(Progress(_said(losses), step, steps))
-    return averaged.module.eval()
+        return training.run(step)
 
 
-def _said(losses: Losses) -> str:
-    return f"training (loss {losses.supervised:.2f} + {losses.unsupervised:.2f}, sure of {losses.mask_rate:.0%})"
-
-
-def _sgd(net: Any, settings: FixmatchSettings, steps: int) -> Recipe:
-    """Nesterov momentum 0.9; the rate falls as cos(7 pi k / 16 K), to a fifth."""
+def _descent(net: Any, settings: FixmatchSettings, steps: int) -> Recipe:
+    """SGD with Nesterov momentum 0.9, or Adam; the rate falls as cos(7 pi k / 16 K), to a fifth."""
     decayed = scratch.groups(net, settings.weight_decay)
-    optimizer = torch.optim.SGD(decayed, lr=settings.learning_rate, momentum=0.9, nesterov=True)
+    rate = settings.learning_rate
+    optimizer: torch.optim.Optimizer = torch.optim.Adam(decayed, lr=rate)
+    if settings.optimizer == "sgd":
+        optimizer = torch.optim.SGD(decayed, lr=rate, momentum=0.9, nesterov=True)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: math.cos(7 * math.pi * k / (16 * steps)))
 
 
-def _batches(task: Task, settings: FixmatchSettings, draws: torch.Generator, device: torch.device) -> Iterator[Batch]:
+class Batches:
     """Endless batches. All images count as unlabeled, the labeled ones too."""
-    ids, labels = labeled_ids(task)
-    labeled = torch.from_numpy(task.images.take(ids)).to(device)
-    classes = torch.from_numpy(labels).to(device)
-    flip, size = task.images.flip, settings.batch_size
-    every = scratch.shuffled(len(task.images), settings.mu * size, draws)
-    for rows, others in zip(scratch.shuffled(len(ids), size, draws), every, strict=False):
-        chosen = rows.to(device)
-        unlabeled = torch.from_numpy(task.images.take(task.images.ids[others.numpy()])).to(device)
+
+    def __init__(self, task: Task, settings: FixmatchSettings, draws: torch.Generator, device: torch.device) -> None:
+        ids, classes = labeled_ids(task)
+        size = settings.batch_size
+        self.draws = draws
+        self.labeled = scratch.Shuffled(len(ids), size, draws)
+        self.unlabeled = scratch.Shuffled(len(task.images), settings.mu * size, draws)
+        self._flip = task.images.flip
+        self._pixels = scratch.Pixels(task.images, device)
+        self._taught = torch.from_numpy(task.images.take(ids)).to(device)  # (n, H, W, 3) uint8
+        self._classes = torch.from_numpy(classes).to(device)
+
+    def __next__(self) -> Batch:
+        chosen = next(self.labeled).to(self._classes.device)
+        unlabeled = self._pixels[next(self.unlabeled)]
         views = (
-            weak(labeled[chosen], draws, flip=flip), weak(unlabeled, draws, flip=flip),
-            strong(unlabeled, draws, flip=flip),
-        )  # fmt: skip
-        yield Batch(as_input(torch.cat(views)), classes[chosen])
+            weak(self._taught[chosen], self.draws, flip=self._flip),
+            weak(unlabeled, self.draws, flip=self._flip),
+            strong(unlabeled, self.draws, flip=self._flip),
+        )
+        return Batch(as_input(torch.cat(views)), self._classes[chosen])
 
 
 class Teacher:
@@ -129,6 +138,13 @@ class Teacher:
         thresholds = self.confidence * self.seen / self.seen.max()
         return pseudo, sure >= thresholds[pseudo]
 
+    def state(self) -> dict[str, Tensor]:
+        return {"seen": self.seen, "confidence": self.confidence}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.seen.copy_(state["seen"])
+        self.confidence.copy_(state["confidence"])
+
 
 def losses_of(logits: Tensor, classes: Tensor, teacher: Teacher) -> Losses:
     """The losses of FixMatch from the logits of one joint forward: (B + 2 mu B, C), (B,)."""
@@ -141,7 +157,9 @@ def losses_of(logits: Tensor, classes: Tensor, teacher: Teacher) -> Losses:
 
 def _step(net: Any, optimizer: torch.optim.Optimizer, batch: Batch, teacher: Teacher, weight: float) -> Losses:
     """One step down; the losses before it. One forward for all views: they share their batch statistics."""
-    losses = losses_of(net(batch.x), batch.classes, teacher)
+    with scratch.mixed(batch.x.device):
+        logits = net(batch.x)
+    losses = losses_of(logits.float(), batch.classes, teacher)
     optimizer.zero_grad()
     torch.autograd.backward(losses.total(weight))
     optimizer.step()

@@ -1,6 +1,6 @@
 """What the methods share that train a net from nothing: the net, its weight decay, its average, its data."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from learner.training import Task
 
 SMALL = 16  # px: up to here a plain net and a short training suffice
 REPORTS = 40  # in a training
+RESIDENT = 0.4  # of a graphics card's free memory
 UNHEARD = 50  # steps at most between two reports: a long training must hear that it shall stop
 Recipe = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
 
@@ -31,6 +32,8 @@ class Shape(Protocol):
     def dropout(self) -> float: ...
     @property
     def block_dropout(self) -> float: ...
+    @property
+    def architecture(self) -> str: ...
 
 
 def is_small(images: ImageSet) -> bool:
@@ -40,13 +43,20 @@ def is_small(images: ImageSet) -> bool:
 
 def is_plain(task: Task, settings: Shape) -> bool:
     """Do the settings ask for the plain net of small images?"""
-    return is_small(task.images) and not settings.depth
+    return architecture(task, settings) == "conv"
+
+
+def architecture(task: Task, settings: Shape) -> str:
+    """The name in MODELS: what the settings say, else what suits the size of the images."""
+    return settings.architecture or ("conv" if is_small(task.images) and not settings.depth else "wrn")
 
 
 def build(task: Task, settings: Shape) -> Any:
     """A fresh net that knows the colours of the images."""
-    shape = {"width": settings.width, "dropout": settings.dropout, "block_dropout": settings.block_dropout}
-    kind = "conv" if is_plain(task, settings) else "wrn"
+    kind = architecture(task, settings)
+    shape = {"dropout": settings.dropout, "block_dropout": settings.block_dropout}
+    if kind in ("wrn", "conv"):
+        shape["width"] = settings.width
     if kind == "wrn":
         shape["depth"] = settings.depth or 28
     with seeded(task.stream("init"), torch.device("cpu")):
@@ -86,14 +96,56 @@ def report_every(steps: int) -> int:
     return min(max(1, steps // REPORTS), UNHEARD)
 
 
-def shuffled(number: int, size: int, draws: torch.Generator) -> Iterator[Tensor]:
+class Shuffled:
     """Endless batches of (size,) rows out of reshuffled epochs of any length."""
-    order = torch.empty(0, dtype=torch.int64)
-    while True:
-        while len(order) < size:
-            order = torch.cat([order, torch.randperm(number, generator=draws)])
-        yield order[:size]
-        order = order[size:]
+
+    def __init__(self, number: int, size: int, draws: torch.Generator) -> None:
+        self._number, self._size, self._draws = number, size, draws
+        self._order = torch.empty(0, dtype=torch.int64)  # what is left of the epoch
+
+    def __iter__(self) -> "Shuffled":
+        return self
+
+    def __next__(self) -> Tensor:
+        while len(self._order) < self._size:
+            self._order = torch.cat([self._order, torch.randperm(self._number, generator=self._draws)])
+        rows, self._order = self._order[: self._size], self._order[self._size :]
+        return rows
+
+    def state(self) -> dict[str, Tensor]:
+        return {"order": self._order.clone()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self._order = state["order"]
+
+
+class Pixels:
+    """The images of a set by position, on the device: resident where they fit, else fetched from pinned memory."""
+
+    def __init__(self, images: ImageSet, device: torch.device) -> None:
+        self._images, self._device = images, device
+        self._resident = torch.from_numpy(images.take(images.ids)).to(device) if _fits(images, device) else None
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """(n,) positions, on the CPU -> (n, H, W, 3) uint8 on the device."""
+        if self._resident is not None:
+            return self._resident[rows.to(self._device)]
+        pixels = torch.from_numpy(self._images.take(self._images.ids[rows.numpy()]))
+        return pixels.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else pixels
+
+
+def _fits(images: ImageSet, device: torch.device) -> bool:
+    """Memory of a graphics card is copied to once; a CPU reads where the images are."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    size = images.pixels.shape[1] * images.pixels.shape[2] * 3 * len(images)
+    return bool(size <= RESIDENT * free)
+
+
+def mixed(device: torch.device) -> torch.autocast:
+    """bfloat16 on a graphics card; on a CPU it was measured to be slower, and is off."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 def require_finite(loss: Tensor, step: int, rate: float) -> None:

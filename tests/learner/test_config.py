@@ -1,12 +1,13 @@
 """Settings: declared once, resolved in layers, never silently wrong."""
 
+import dataclasses
 import math
 
 import pytest
 
 from annotator.export import FORMATS
 from learner.acquisition import STRATEGIES
-from learner.config import BasicSettings, LoopSettings, PropagateSettings, resolve
+from learner.config import BasicSettings, FixmatchSettings, LoopSettings, PropagateSettings, SslSettings, resolve
 from learner.errors import BadSetting
 from learner.training import METHODS
 
@@ -41,4 +42,14 @@ def test_a_wrong_setting_is_named_with_the_way_out(cls, values, named):
 def test_every_default_is_allowed_and_every_setting_explained(name):
     cls = ROWS[name].settings
     resolve(cls, vars(cls()))
-    assert all(field.metadata["help"] for field in cls.__dataclass_fields__.values())
+    assert all(field.metadata["help"] for field in dataclasses.fields(cls))
+
+
+def test_a_preset_lies_between_the_defaults_and_what_is_said():
+    paper = resolve(FixmatchSettings, {"preset": "paper"})
+    assert (paper.steps, paper.norm_momentum, paper.dropout, paper.mu) == (1_048_576, 0.001, 0.0, 7)
+    study = resolve(SslSettings, {"preset": "paper"}, {"preset": "study-2021", "learning_rate": 0.01})
+    assert (study.optimizer, study.weight_decay, study.learning_rate) == ("adam", 0.005, 0.01)
+    assert resolve(SslSettings).architecture == "wide_resnet50_2"
+    with pytest.raises(BadSetting, match="choose from , paper, study-2021, quick"):
+        resolve(FixmatchSettings, {"preset": "best"})

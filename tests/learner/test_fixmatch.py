@@ -12,7 +12,7 @@ from learner.config import FixmatchSettings
 from learner.data import ImageSet
 from learner.errors import Cancelled, NotFinite, TooFewLabels
 from learner.models import MODELS
-from learner.training import Task, fixmatch
+from learner.training import Task, fit, fixmatch
 from learner.training.fixmatch import Teacher, losses_of, train
 
 QUICK = FixmatchSettings(width=1, steps=40, batch_size=8, mu=2)
@@ -54,7 +54,7 @@ def test_nothing_flows_back_through_the_pseudo_labels():
 def test_all_views_pass_through_one_forward_whose_statistics_they_share():
     """The running mean of the first norm after one step is that of the whole joint batch."""
     task = shades()
-    batches = fixmatch._batches(task, QUICK, torch.Generator().manual_seed(0), torch.device("cpu"))
+    batches = fixmatch.Batches(task, QUICK, torch.Generator().manual_seed(0), torch.device("cpu"))
     batch = next(batches)
     assert batch.x.shape == (8 + 2 * 16, 3, 8, 8)
     net = MODELS["conv"].load()(3, 1).train()
@@ -68,7 +68,7 @@ def test_all_views_pass_through_one_forward_whose_statistics_they_share():
 
 
 def test_the_rate_falls_as_the_paper_says():
-    optimizer, schedule = fixmatch._sgd(torch.nn.Linear(2, 2), QUICK, 100)
+    optimizer, schedule = fixmatch._descent(torch.nn.Linear(2, 2), QUICK, 100)
     rates = []
     for _ in range(100):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -129,7 +129,8 @@ def test_one_class_is_too_few_and_a_loss_that_is_not_finite_stops():
         train(shades(), replace(QUICK, learning_rate=1e30))
 
 
-def test_it_says_how_it_goes_and_can_be_cancelled():
+def test_it_says_how_it_goes_and_can_be_cancelled(monkeypatch):
+    monkeypatch.setattr(fit, "clock", lambda: 0.0)
     said = []
 
     def stop(event):

@@ -12,6 +12,7 @@ from learner.models.wrn import WideResNet
 SMALL = {
     "wrn": {"num_classes": 5, "depth": 10, "width": 1},
     "conv": {"num_classes": 5, "width": 1},
+    "wide_resnet50_2": {"num_classes": 5},
     "head": {"num_classes": 5, "low": [8, 8], "components": 6, "hidden": 7},
 }
 
@@ -59,3 +60,18 @@ def test_masks_are_those_of_dropout():
     masks = DropoutHead(500, 4, 0.3).masks(200, np.random.default_rng(0))
     assert masks.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert (masks == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_net_of_the_study_is_timms_but_for_its_stem():
+    import timm
+
+    net = MODELS["wide_resnet50_2"].load()(10)
+    reference = timm.create_model("wide_resnet50_2", num_classes=10)
+    stem = 3 * 64 * (7 * 7 - 3 * 3)
+    assert sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in reference.parameters()) - stem
+    maps = []
+    net.net.layer1.register_forward_hook(lambda module, inputs, output: maps.append(tuple(output.shape)))
+    assert net.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+    assert maps == [(2, 256, 32, 32)]
+    with pytest.raises(BadSetting, match="set it to 0"):
+        MODELS["wide_resnet50_2"].load()(10, block_dropout=0.1)
