@@ -26,9 +26,9 @@ def weak(images: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor:
     columns = _shifted(number, width, generator)
     if flip:
         columns = torch.where(_half(number, generator)[:, None], columns.flip(1), columns)
-    image = torch.arange(number)[:, None, None]
-    where = (image, rows[:, :, None], columns[:, None, :])
-    return images[tuple(index.to(images.device) for index in where)]
+    first = torch.arange(number)[:, None, None] * height * width
+    where = (first + rows[:, :, None] * width + columns[:, None, :]).flatten()
+    return images.flatten(0, 2).index_select(0, where.to(images.device)).view(images.shape)
 
 
 def affine(images: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor:

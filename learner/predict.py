@@ -31,7 +31,7 @@ class Predictions:
 
 def as_input(pixels: Tensor) -> Tensor:
     """(n, H, W, 3) uint8 -> (n, 3, H, W) in [0, 1], channels last in memory."""
-    return pixels.permute(0, 3, 1, 2).float() / 255
+    return torch.div(pixels, 255).permute(0, 3, 1, 2)
 
 
 def predict_net(

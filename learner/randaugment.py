@@ -226,7 +226,7 @@ def rand_augment(images: Tensor, generator: torch.Generator) -> None:
         if len(chosen) and operation.apply is not identity:
             there = chosen.to(images.device)
             magnitude = _magnitudes(operation, where[chosen]).to(images.device)
-            images[there] = operation.apply(images[there], magnitude)
+            images.index_copy_(0, there, operation.apply(images.index_select(0, there), magnitude))
 
 
 def _magnitudes(operation: Operation, where: Tensor) -> Tensor:

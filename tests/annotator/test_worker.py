@@ -275,7 +275,7 @@ FAILURES = {
     "no memory in training": ("learner.loop._train", raising(MemoryError()), "out of memory"),
     "no memory for PyTorch": ("learner.loop._train", too_large, "max_images"),
     "no memory on the graphics card": ("learner.loop._predict", raising(torch.OutOfMemoryError("CUDA")), "batch_size"),
-    "no space for the model": ("learner.checkpoint._write", raising(NO_SPACE), "disk is full"),
+    "no space for the model": ("learner.checkpoint.write", raising(NO_SPACE), "disk is full"),
     "no space for the predictions": ("annotator.predictions.write", raising(FULL), "disk is full"),
     "no space for the state": ("annotator.store.rounds.save_state", raising(FULL), "disk is full"),
     "no space for the ranking": ("annotator.store.queue.publish", raising(FULL), "disk is full"),
