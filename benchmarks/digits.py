@@ -67,7 +67,7 @@ def table(rows: list[dict]) -> str:
 
 @click.command()
 @click.option("--seeds", default=20, show_default=True)
-@click.option("--method", "methods", multiple=True, default=list(METHODS), show_default=True)
+@click.option("--method", "methods", multiple=True, default=["propagate", "basic"], show_default=True)
 @click.option("--processes", default=2, show_default=True)
 def main(seeds: int, methods: list[str], processes: int) -> None:
     for method in methods:

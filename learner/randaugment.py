@@ -18,16 +18,23 @@ CUTOUT = 0.5  # of each side
 GREY = 127
 _LUMA = (19595, 38470, 7471)  # of 65,536, as Pillow weighs red, green and blue
 
-Apply = Callable[[Tensor, Tensor], Tensor]  # (n, H, W, 3) uint8 and (n,) magnitudes -> the same shape and type
+# (n, H, W, 3) uint8 and (n,) magnitudes -> the same shape and type; of what moves, matrices (n, 2, 3)
+Compute = Callable[[Tensor, Tensor], Tensor]
 
 
 class Operation(NamedTuple):
     """One operation, with the range of its magnitude."""
 
-    apply: Apply
+    compute: Compute
     low: float = 0.0
     high: float = 0.0
     whole: bool = False  # the magnitude is a whole number from low to high
+    moves: bool = False  # it says where pixels come from, instead of what they become
+
+    def apply(self, images: Tensor, magnitudes: Tensor) -> Tensor:
+        """(n, H, W, 3) uint8 and (n,) -> a new batch."""
+        found = self.compute(images, magnitudes)
+        return _moved(images, found) if self.moves else found
 
 
 # ---- tables: what becomes of each of 256 values
@@ -141,50 +148,51 @@ def _moved(images: Tensor, matrices: Tensor) -> Tensor:
     points = torch.stack([x.flatten(), y.flatten(), torch.ones_like(x).flatten()]).double()
     columns, rows = (matrices.double() @ points).floor().long().unbind(1)  # (n, H * W) each
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    source = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1))[..., None].expand(-1, -1, 3)
-    found = images.reshape(number, -1, 3).gather(1, source) * inside[..., None]
-    return found.reshape(images.shape)
+    first = torch.arange(number, device=images.device)[:, None] * (height * width)
+    source = first + rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+    found = images.reshape(-1, 3).index_select(0, source.flatten())
+    return (found * inside.flatten()[:, None]).reshape(images.shape)
 
 
-def _matrices(images: Tensor) -> Tensor:
+def _unmoved(images: Tensor) -> Tensor:
     """(n, 2, 3) that change nothing."""
     return torch.eye(2, 3, dtype=torch.float64, device=images.device).repeat(len(images), 1, 1)
 
 
-def rotate(images: Tensor, degrees: Tensor) -> Tensor:
+def rotation(images: Tensor, degrees: Tensor) -> Tensor:
     """Counter-clockwise about the middle."""
     height, width = images.shape[1:3]
     turn = -torch.deg2rad(degrees.double())
     cos, sin = turn.cos(), turn.sin()
     x, y = width / 2, height / 2
     rows = torch.stack([cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y], dim=1)
-    return _moved(images, rows.reshape(-1, 2, 3))
+    return rows.reshape(-1, 2, 3)
 
 
 def shear_x(images: Tensor, by: Tensor) -> Tensor:
-    matrices = _matrices(images)
+    matrices = _unmoved(images)
     matrices[:, 0, 1] = by
-    return _moved(images, matrices)
+    return matrices
 
 
 def shear_y(images: Tensor, by: Tensor) -> Tensor:
-    matrices = _matrices(images)
+    matrices = _unmoved(images)
     matrices[:, 1, 0] = by
-    return _moved(images, matrices)
+    return matrices
 
 
 def translate_x(images: Tensor, by: Tensor) -> Tensor:
     """By a share of the width."""
-    matrices = _matrices(images)
+    matrices = _unmoved(images)
     matrices[:, 0, 2] = by * images.shape[2]
-    return _moved(images, matrices)
+    return matrices
 
 
 def translate_y(images: Tensor, by: Tensor) -> Tensor:
     """By a share of the height."""
-    matrices = _matrices(images)
+    matrices = _unmoved(images)
     matrices[:, 1, 2] = by * images.shape[1]
-    return _moved(images, matrices)
+    return matrices
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -195,13 +203,13 @@ OPERATIONS: dict[str, Operation] = {
     "equalize": Operation(equalize),
     "identity": Operation(identity),
     "posterize": Operation(posterize, 4, 8, whole=True),
-    "rotate": Operation(rotate, -30, 30),
+    "rotate": Operation(rotation, -30, 30, moves=True),
     "sharpness": Operation(sharpness, 0.05, 0.95),
-    "shear_x": Operation(shear_x, -0.3, 0.3),
-    "shear_y": Operation(shear_y, -0.3, 0.3),
+    "shear_x": Operation(shear_x, -0.3, 0.3, moves=True),
+    "shear_y": Operation(shear_y, -0.3, 0.3, moves=True),
     "solarize": Operation(solarize, 0, 1),
-    "translate_x": Operation(translate_x, -0.3, 0.3),
-    "translate_y": Operation(translate_y, -0.3, 0.3),
+    "translate_x": Operation(translate_x, -0.3, 0.3, moves=True),
+    "translate_y": Operation(translate_y, -0.3, 0.3, moves=True),
 }
 
 
@@ -221,12 +229,21 @@ def rand_augment(images: Tensor, generator: torch.Generator) -> None:
     drawn = torch.randint(len(OPERATIONS), (len(images),), generator=generator)
     drawn[torch.rand(len(images), generator=generator) < 0.5] = -1
     where = torch.rand(len(images), generator=generator)
+    moved: list[tuple[Tensor, Tensor]] = []
     for number, operation in enumerate(OPERATIONS.values()):
         chosen = (drawn == number).nonzero()[:, 0]  # on the CPU: a device need not be waited for
-        if len(chosen) and operation.apply is not identity:
+        if len(chosen) and operation.compute is not identity:
             there = chosen.to(images.device)
-            magnitude = _magnitudes(operation, where[chosen]).to(images.device)
-            images.index_copy_(0, there, operation.apply(images.index_select(0, there), magnitude))
+            found = operation.compute(
+                images.index_select(0, there), _magnitudes(operation, where[chosen]).to(there.device)
+            )
+            if operation.moves:
+                moved.append((there, found))
+            else:
+                images.index_copy_(0, there, found)
+    if moved:  # whatever moves takes one look-up together
+        there, matrices = (torch.cat(parts) for parts in zip(*moved, strict=True))
+        images.index_copy_(0, there, _moved(images.index_select(0, there), matrices))
 
 
 def _magnitudes(operation: Operation, where: Tensor) -> Tensor:

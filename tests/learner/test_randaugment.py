@@ -83,7 +83,9 @@ def test_each_image_draws_one_of_fourteen_operations_half_of_the_time():
     def marks(value: int):
         return lambda images, magnitude: torch.full_like(images, value)
 
-    marked = {name: op._replace(apply=marks(place + 1)) for place, (name, op) in enumerate(OPERATIONS.items())}
+    marked = {
+        name: op._replace(compute=marks(place + 1), moves=False) for place, (name, op) in enumerate(OPERATIONS.items())
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("learner.randaugment.OPERATIONS", marked)
         images = torch.zeros(number, 1, 1, 3, dtype=torch.uint8)
@@ -102,7 +104,7 @@ def test_magnitudes_fill_the_range_of_the_paper(name):
         drawn.extend(magnitude.tolist())
         return images
 
-    operation = OPERATIONS[name]._replace(apply=note)
+    operation = OPERATIONS[name]._replace(compute=note, moves=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("learner.randaugment.OPERATIONS", {name: operation})
         rand_augment(torch.zeros(4000, 1, 1, 3, dtype=torch.uint8), seeded())
@@ -111,6 +113,26 @@ def test_magnitudes_fill_the_range_of_the_paper(name):
     assert max(drawn) == pytest.approx(high, abs=0.01 * (high - low))
     assert np.mean(drawn) == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
     assert not operation.whole or set(drawn) == {4, 5, 6, 7, 8}
+
+
+def test_a_batch_becomes_what_each_image_becomes_by_itself():
+    images = torch.from_numpy(np.repeat(pictures()[:1], 300, axis=0))
+    found = images.clone()
+    rand_augment(found, seeded())
+    draws = seeded()
+    which = torch.randint(len(OPERATIONS), (300,), generator=draws)
+    kept = torch.rand(300, generator=draws) < 0.5
+    where = torch.rand(300, generator=draws)
+    for place, operation in enumerate(OPERATIONS.values()):
+        for row in ((which == place) & ~kept).nonzero()[:, 0].tolist():
+            span = operation.high - operation.low
+            level = (
+                operation.low + (where[row] * (span + 1)).floor()
+                if operation.whole
+                else operation.low + where[row] * span
+            )
+            images[row] = operation.apply(images[row : row + 1], level[None])[0]
+    assert torch.equal(found, images)
 
 
 @pytest.mark.parametrize("side", [8, 32])
@@ -139,4 +161,4 @@ def test_a_strong_view_is_reproducible_its_own_for_each_image_and_starts_from_th
         patch.setattr("learner.randaugment.OPERATIONS", {"identity": OPERATIONS["identity"]})
         patch.setattr("learner.randaugment.CUTOUT", 0)
         assert torch.equal(strong(images, seeded(), flip=True), weak(images, seeded(), flip=True))
-    assert OPERATIONS["identity"].apply is identity
+    assert OPERATIONS["identity"].compute is identity
