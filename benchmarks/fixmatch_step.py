@@ -26,7 +26,7 @@ from learner.device import generator, pick_device
 from learner.training import Task, fixmatch, scratch
 
 SIDE, CLASSES = 32, 10
-WHITE_CUT = (127, 127, 127)
+GREY = (127, 127, 127)
 
 
 def made(number: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def strong(image: Image.Image) -> Image.Image:
         if random.random() < 0.5:
             image = operation(image)
     x, y = random.randrange(SIDE), random.randrange(SIDE)
-    image.paste(WHITE_CUT, (max(0, x - 8), max(0, y - 8), min(SIDE, x + 8), min(SIDE, y + 8)))
+    image.paste(GREY, (max(0, x - 8), max(0, y - 8), min(SIDE, x + 8), min(SIDE, y + 8)))
     return image
 
 

@@ -1,5 +1,6 @@
 """The training loop that the methods share: it reports, can be cancelled and killed, and goes on where it stopped."""
 
+import contextlib
 import hashlib
 import json
 import time
@@ -188,7 +189,8 @@ class Ear:
         try:
             training.task.report(self._event)
         except BaseException:
-            training.save(done)  # asked to stop: nothing of it is lost
+            with contextlib.suppress(OSError):  # asked to stop: nothing of it is lost, unless the disk is full
+                training.save(done)
             raise
         if now - self._saved >= SAVE_SECONDS:
             training.save(done)

@@ -1,5 +1,6 @@
 """The training loop: heard within a step, killed and gone on with, never with somebody else's file."""
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -92,6 +93,16 @@ def test_a_killed_training_loses_at_most_what_was_done_since_the_last_file(tmp_p
     heard = Stop(10**9)
     assert torch.equal(weights(train(shades(report=heard, folder=tmp_path), settings)), whole)
     assert min(heard.heard) > 1
+
+
+def test_a_full_disk_keeps_nobody_from_stopping(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("learner.checkpoint.write", full)
+    train, settings = METHODS["basic"]
+    with pytest.raises(Cancelled):
+        train(shades(report=Stop(2), folder=tmp_path), settings)
 
 
 def test_after_a_loss_that_is_not_finite_the_last_good_weights_are_there(tmp_path):
