@@ -14,7 +14,6 @@ from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, Report
 from learner.acquisition import STRATEGIES
 from learner.config import resolve
-from learner.datasets import DATASETS
 from learner.errors import LearnerError
 from learner.registry import lookup
 from learner.training import METHODS
@@ -278,7 +277,17 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
     show_default=True,
     help="Who answers.",
 )
-@click.option("--dataset", type=click.Choice(list(DATASETS)), default="digits", show_default=True)
+@click.option(
+    "--dataset",
+    default="digits",
+    show_default=True,
+    help="digits, npz:FILE or folder:FOLDER; behind it @modified, and @64 for the size of a folder's images.",
+)
+@click.option(
+    "--flip/--no-flip",
+    default=None,
+    help="Does a mirrored image keep its class?  [default: as the data set says]",
+)
 @click.option(
     "--strategy",
     "strategies",
@@ -305,8 +314,8 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @learning_options
 def simulate(
-    oracle: str, dataset: str, strategies: tuple[str, ...], seeds: int, budget: int, out: Path, quiet: bool,
-    method: str | None, query_size: int | None, loop: dict[str, str], method_set: dict[str, str],
+    oracle: str, dataset: str, flip: bool | None, strategies: tuple[str, ...], seeds: int, budget: int, out: Path,
+    quiet: bool, method: str | None, query_size: int | None, loop: dict[str, str], method_set: dict[str, str],
 ) -> None:  # fmt: skip
     """Run the same loop with the truth as the annotator, and compare strategies."""
     from annotator.simulating import simulate as run
@@ -320,6 +329,8 @@ def simulate(
         "full_query_only": True,
     }
     settings = resolve(LoopSettings, defaults, loop)
+    if flip is not None:
+        dataset += "@flip" if flip else "@no-flip"
     click.echo(run(dataset, method or "propagate", method_set, strategies, range(seeds), settings, out, bar=not quiet))
 
 

@@ -10,7 +10,7 @@ IMAGE_SIZE = 8
 
 def write_digits(folder: Path) -> None:
     """Write the images that are not there yet: digit-0000.png to digit-1796.png, 8 x 8 px, grey."""
-    from learner.datasets import digits_images
+    from learner.datasets.embedded import digits_images
 
     folder.mkdir(parents=True, exist_ok=True)
     pixels, _ = digits_images()

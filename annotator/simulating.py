@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.benchmark.plot import plot_curves
 from learner.benchmark.summary import Point, curves
@@ -33,7 +34,8 @@ def simulate(
     *,
     bar: bool = True,
 ) -> str:
-    """Every strategy with every seed; returns the table as text."""
+    """Every strategy with every seed; returns the tables as text. LearnerError before anything is written or run."""
+    datasets.load(dataset)
     chosen = Choice(method, resolve(lookup("method", METHODS, method).settings, method_settings))
     cells = [
         Cell(

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from learner.datasets import digits_images
+from learner.datasets.embedded import digits_images
 
 DOCS = Path(__file__).parent
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 360, "height": 780}

@@ -81,6 +81,21 @@ class NoSettings:
 
 
 @dataclass(frozen=True)
+class DatasetSettings:
+    """How a benchmark set is used."""
+
+    modified: bool = setting(False, "keep a tenth of the training images of half of the classes, drawn by the seed")
+    flip: bool | None = setting(None, "does a mirrored image keep its class? None: as the data set says")
+
+
+@dataclass(frozen=True)
+class FolderSettings(DatasetSettings):
+    """How a folder of images is used."""
+
+    image_size: int = setting(32, "side in pixels to which every image is brought", low=8, high=512)
+
+
+@dataclass(frozen=True)
 class LoopSettings:
     """When a round starts, and how much it asks."""
 

@@ -13,6 +13,10 @@ class BadSetting(LearnerError):
     """A setting that does not exist or has a value it cannot have."""
 
 
+class DatasetError(LearnerError):
+    """A benchmark set that cannot be used as it is."""
+
+
 class TooFewLabels(LearnerError):
     """Training needs labels of at least two classes."""
 

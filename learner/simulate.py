@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from learner import datasets
 from learner.config import Choice, LoopSettings
 from learner.data import Exam, ImageSet, IntArray
-from learner.datasets import DATASETS, Dataset
 from learner.events import Event, RoundFinished
 from learner.loop import LoopState, News, Query, advance
-from learner.registry import lookup
 
 
 class MemoryProject:
@@ -91,7 +90,7 @@ def run_cell(cell: Cell, report: Callable[[Event], None] = lambda event: None) -
 
     Raises LearnerError when a round cannot be played, which in a simulation ends the run.
     """
-    dataset: Dataset = lookup("data set", DATASETS, cell.dataset).load()(cell.settings.seed)
+    dataset = datasets.load(cell.dataset, cell.settings.seed)
     rows: list[dict[str, Any]] = []
 
     def listen(event: Event) -> None:

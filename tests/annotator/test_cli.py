@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from live import serving
@@ -139,6 +140,27 @@ def test_predicting_before_there_is_a_model_says_what_to_do(instance, tmp_path):
     result = run("predict", "-o", tmp_path / "p.csv", "--instance", instance)
     assert result.exit_code == 1
     assert "label a few images" in result.output
+
+
+def test_a_simulation_reads_a_file_and_says_which_images_it_used(tmp_path):
+    rng = np.random.default_rng(0)
+    classes = np.arange(60) % 3
+    pixels = (rng.integers(0, 60, (60, 8, 8)) + 90 * classes[:, None, None]).astype(np.uint8)
+    np.savez(tmp_path / "shades.npz", x_train=pixels, y_train=classes, x_test=pixels, y_test=classes)
+    text = f"npz:{tmp_path / 'shades.npz'}@modified"
+    result = run("simulate", "--dataset", text, "--no-flip", "--seeds", 1, "--budget", 20, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert [(row["dataset"], row["labels"]) for row in rows] == [(f"{text}@no-flip", n) for n in (10, 20)]
+
+
+@pytest.mark.parametrize("name", ["cifar", "npz:missing.npz", "folder:missing", "digits@64"])
+def test_a_data_set_that_is_not_there_is_one_line_and_destroys_no_results(tmp_path, name):
+    (tmp_path / "results.jsonl").write_text("precious")
+    result = run("simulate", "--dataset", name, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert (tmp_path / "results.jsonl").read_text() == "precious"
 
 
 def test_a_simulation_gives_table_rows_and_curves(tmp_path):

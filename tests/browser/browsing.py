@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Page, Request
 
-from learner.datasets import digits_images
+from learner.datasets.embedded import digits_images
 
 ROOT = "[data-boot]"
 

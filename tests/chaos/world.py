@@ -36,7 +36,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 90.0, every:
 
 def write_images(folder: Path, count: int) -> None:
     """Distinct 8 px digits: the embedded ones, then again with noise. 00012-7.png is a seven."""
-    from learner.datasets import digits_images
+    from learner.datasets.embedded import digits_images
 
     folder.mkdir()
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from sklearn.semi_supervised import LabelSpreading
 from learner import checkpoint
 from learner.config import PropagateSettings
 from learner.data import ImageSet
-from learner.datasets import Dataset, digits
+from learner.datasets import Dataset, load
 from learner.errors import NoDropout, TooFewLabels
 from learner.features import embed
 from learner.training import Task
@@ -23,7 +23,7 @@ MC = frozenset({"mc", "penultimate"})
 
 @cache
 def some_digits() -> Dataset:
-    return digits(0)
+    return load("digits")
 
 
 def digit_task(number: int = 60, **more) -> Task:

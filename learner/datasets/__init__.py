@@ -1,0 +1,92 @@
+"""DATASETS: benchmark sets whose classes are known. A row is `build(argument, settings) -> Source`.
+
+A text names one with everything that decides its images: NAME, NAME:PATH, then any of @modified, @flip, @no-flip and
+@SIZE (folders only), as in `folder:birds@64@modified`.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from learner.config import DatasetSettings, FolderSettings, resolve
+from learner.datasets.source import Dataset, Source, divided
+from learner.errors import UnknownName
+from learner.registry import Row
+
+__all__ = ["DATASETS", "Dataset", "Source", "load"]
+
+
+@dataclass(frozen=True)
+class DatasetRow(Row):
+    argument: str = ""  # what follows the name and a colon
+
+
+DATASETS: dict[str, DatasetRow] = {
+    "digits": DatasetRow(
+        "1,797 handwritten digits of 8 x 8 pixels, inside scikit-learn; half held out",
+        DatasetSettings, "learner.datasets.embedded:digits",
+    ),
+    "npz": DatasetRow(
+        "a NumPy file with x_train, y_train, x_test, y_test and maybe classes",
+        DatasetSettings, "learner.datasets.arrays:npz", argument="FILE",
+    ),
+    "folder": DatasetRow(
+        "images in FOLDER/train/CLASS and FOLDER/test/CLASS, or in FOLDER/CLASS with half held out",
+        FolderSettings, "learner.datasets.folder:folder", argument="FOLDER",
+    ),
+}  # fmt: skip
+OPTIONS = {"modified": ("modified", True), "flip": ("flip", True), "no-flip": ("flip", False)}
+_OPTION = re.compile(rf"(.+)@({'|'.join(OPTIONS)}|\d+)", re.S)
+
+
+def load(text: str, seed: int = 0) -> Dataset:
+    """The data set of this name, as the seed divides it. Read once in a process, while its file stays the same.
+
+    Raises UnknownName, BadSetting, DatasetError.
+    """
+    name, argument, settings = parse(text)
+    source = _source(name, argument, replace(settings, modified=False, flip=None), _stamp(argument))
+    is_drawn = settings.modified or source.test is None
+    return _divided(source, text, settings, seed if is_drawn else 0)
+
+
+def parse(text: str) -> tuple[str, str, Any]:
+    """Name, argument and settings. Raises UnknownName, and BadSetting for an option the row does not have."""
+    rest = text
+    values: dict[str, Any] = {}
+    while match := _OPTION.fullmatch(rest):
+        rest, option = match.groups()
+        key, value = OPTIONS.get(option) or ("image_size", int(option))
+        values.setdefault(key, value)
+    name, colon, argument = rest.partition(":")
+    row = DATASETS.get(name)
+    if row is None or bool(row.argument) != bool(argument) or (colon and not argument):
+        raise UnknownName(f"unknown data set {text!r}; choose from {', '.join(forms())}, with @modified, @no-flip")
+    return name, argument, resolve(row.settings, values)
+
+
+def forms() -> list[str]:
+    """How each data set is written."""
+    return [f"{name}:{row.argument}" if row.argument else name for name, row in DATASETS.items()]
+
+
+@lru_cache(maxsize=2)
+def _source(name: str, argument: str, settings: DatasetSettings, stamp: object) -> Source:
+    source: Source = DATASETS[name].load()(argument, settings)
+    return source
+
+
+@lru_cache(maxsize=4)
+def _divided(source: Source, text: str, settings: DatasetSettings, seed: int) -> Dataset:
+    return divided(text, source, settings, seed)
+
+
+def _stamp(argument: str) -> object:
+    """Something that changes with the file or folder of this name."""
+    try:
+        path = Path(argument).resolve()
+        return path, path.stat().st_mtime_ns, path.stat().st_size
+    except (OSError, ValueError):
+        return None
