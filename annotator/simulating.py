@@ -1,9 +1,9 @@
-"""`annotator simulate`: runs cells with a progress bar, writes results.jsonl and curves.png, makes the table."""
+"""`annotator simulate`: runs cells with a progress bar, writes their rows, a picture and comparisons, makes tables."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rich.table import Table
 from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.benchmark.plot import plot_curves
+from learner.benchmark.statistics import Comparison, compare
 from learner.benchmark.summary import Point, curves
 from learner.config import Choice, LoopSettings, resolve
 from learner.events import Event, RoundFinished
@@ -51,7 +52,10 @@ def simulate(
     rows = list(_run(cells, out / "results.jsonl", bar))
     found = {str(key[0]): points for key, points in curves(rows).items()}
     plot_curves(found, out / "curves.png", f"{dataset}, {method}, {len({c.settings.seed for c in cells})} seeds")
-    return f"{_table(found)}\n{out / 'results.jsonl'} and {out / 'curves.png'} written"
+    parts = [_table(found)]
+    if len(found) > 1 and len({cell.settings.seed for cell in cells}) > 1:
+        parts.append(_differences(rows, out / "comparison.json"))
+    return "\n".join([*parts, f"{out / 'results.jsonl'} and {out / 'curves.png'} written"])
 
 
 def _run(cells: Sequence[Cell], path: Path, bar: bool) -> Iterator[dict[str, Any]]:
@@ -89,6 +93,38 @@ def _table(found: dict[str, list[Point]]) -> str:
     for labels in sorted({labels for _, labels in cells}):
         row = [cells.get((name, labels)) for name in found]
         table.add_row(str(labels), *(f"{100 * p.mean:.1f} ± {100 * p.std:.1f}" if p else "" for p in row))
+    return _text(table, max(60, 14 * (len(found) + 1)))
+
+
+def _differences(rows: list[dict[str, Any]], path: Path) -> str:
+    """Every strategy against random, else against the first: the whole curve and its end. Everything goes to `path`."""
+    names = list(dict.fromkeys(str(row["strategy"]) for row in rows))
+    reference = "random" if "random" in names else names[0]
+    found = compare(rows, reference)
+    path.write_text(json.dumps([asdict(item) for item in found], indent=2) + "\n")
+    last = found[-1].labels
+    table = Table(title=f"difference to {reference}, points: paired over {found[0].n} seeds")
+    for column in ("strategy", "measured at", "difference", "95 % interval", "effect", "p, Holm"):
+        table.add_column(column, justify="left" if column in ("strategy", "measured at") else "right")
+    for item in found:
+        if item.labels in (None, last):
+            table.add_row(*_cells(item))
+    return f"{_text(table, 90)}\nEvery budget is in {path}."
+
+
+def _cells(item: Comparison) -> tuple[str, ...]:
+    """A line of the table of differences."""
+    return (
+        item.arm,
+        "whole curve" if item.labels is None else f"{item.labels} labels",
+        f"{100 * item.mean:+.1f}",
+        f"{100 * item.low:+.1f} to {100 * item.high:+.1f}",
+        "" if item.effect is None else f"{item.effect:+.1f}",
+        f"{item.p_holm:.3f}",
+    )
+
+
+def _text(table: Table, width: int) -> str:
     text = StringIO()
-    Console(file=text, width=max(60, 14 * (len(found) + 1))).print(table)
+    Console(file=text, width=width).print(table)
     return text.getvalue().rstrip()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def test_a_simulation_reads_a_file_and_says_which_images_it_used(tmp_path):
     result = run("simulate", "--dataset", text, "--no-flip", "--seeds", 1, "--budget", 20, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert "difference" not in result.output
     assert [(row["dataset"], row["labels"]) for row in rows] == [(f"{text}@no-flip", n) for n in (10, 20)]
 
 
@@ -183,5 +185,11 @@ def test_a_simulation_gives_table_rows_and_curves(tmp_path):
     values = [100 * row["accuracy"] for row in rows if row["strategy"] == "margin" and row["labels"] == 30]
     mean, std = sum(values) / 2, abs(values[0] - values[1]) / 2**0.5
     assert f"{mean:.1f} ± {std:.1f}" in result.output
+    random = [100 * row["accuracy"] for row in rows if row["strategy"] == "random" and row["labels"] == 30]
+    assert re.search(
+        rf"difference to random.*margin .*30 labels\D*{np.subtract(values, random).mean():+.1f} ", result.output, re.S
+    )
+    compared = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [(line["arm"], line["labels"]) for line in compared] == [("margin", n) for n in (None, 10, 20, 30)]
     with Image.open(tmp_path / "out" / "curves.png") as picture:
         assert picture.width > 500

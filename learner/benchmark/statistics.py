@@ -1,0 +1,245 @@
+"""Is one strategy better than another? Tests on the differences seed by seed, and nothing less than that.
+
+Two arms are compared only where seed s of both shares its first images, its weights and its exam: then the differences
+between them are far less spread than the arms themselves.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.errors import LearnerError
+
+Axis = Literal["rounds", "log2"]
+Values = NDArray[np.float64]
+Arms = dict[str, dict[int, dict[int, float]]]  # arm -> seed -> labels -> value
+LEVEL = 0.05
+SATURATED = 0.99  # of the last value of the reference: beyond, everything is equally good
+
+
+class NotPaired(LearnerError):
+    """Two arms without the same seeds."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far one arm is above another, over paired seeds. A positive difference: the arm has the higher value."""
+
+    arm: str
+    reference: str
+    labels: int | None  # None: the area under the budget curve
+    n: int  # seeds
+    mean: float  # of the differences
+    low: float  # 95 % interval of that mean, from Student's t
+    high: float
+    effect: float | None  # mean over standard deviation of the differences, Cohen's d_z; None where all are the same
+    p_t: float  # paired t-test, two-sided
+    p_wilcoxon: float  # signed ranks, two-sided
+    p_holm: float  # p_t, corrected for the family it was tested in
+
+
+@dataclass(frozen=True, eq=False)
+class PenaltyMatrix:
+    """matrix[i, j]: in how many settings arm i beats arm j, a setting counting by the share of its budgets."""
+
+    arms: tuple[str, ...]
+    matrix: Values  # (A, A), from 0 to `settings`
+    settings: int
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """How often each arm is beaten, averaged over all arms, itself included: the lower, the better."""
+        return dict(zip(self.arms, self.matrix.mean(axis=0).tolist(), strict=True))
+
+
+def by_arm(rows: Iterable[Mapping[str, Any]], by: str = "strategy", value: str = "accuracy") -> Arms:
+    """Rows of one setting, ordered by arm, seed and budget. LearnerError where a row occurs twice."""
+    arms: Arms = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        found = arms[str(row[by])][row["seed"]]
+        if row["labels"] in found:
+            raise LearnerError(
+                f"{by} {row[by]!r} has two rows of seed {row['seed']} and {row['labels']} labels; "
+                "compare within one data set, one method and one size of queries"
+            )
+        found[row["labels"]] = float(row[value])
+    return {arm: dict(seeds) for arm, seeds in arms.items()}
+
+
+def compare(
+    rows: Iterable[Mapping[str, Any]],
+    reference: str,
+    *,
+    by: str = "strategy",
+    value: str = "accuracy",
+    axis: Axis = "rounds",
+) -> list[Comparison]:
+    """Every other arm against the reference: first the areas, then each budget that all seeds of all arms have.
+
+    Holm corrects the areas among themselves, as the main question, and all budgets of all arms as a second family.
+    Raises NotPaired for other seeds, LearnerError for an unknown reference, one seed, or no budget in common.
+    """
+    arms = by_arm(rows, by, value)
+    if reference not in arms:
+        raise LearnerError(f"no {by} {reference!r} to compare with; there are {', '.join(arms)}")
+    require_paired(arms)
+    budgets = shared_budgets(arms)
+    others = [arm for arm in arms if arm != reference]
+    areas = {arm: _areas(seeds, budgets, axis) for arm, seeds in arms.items()}
+    main = [_comparison(arm, reference, None, minus(areas[arm], areas[reference])) for arm in others]
+    each = []
+    for labels in budgets:
+        columns = {arm: _column(seeds, labels) for arm, seeds in arms.items()}
+        each += [_comparison(arm, reference, labels, minus(columns[arm], columns[reference])) for arm in others]
+    return _corrected(main) + _corrected(each)
+
+
+def require_paired(arms: Arms) -> None:
+    """NotPaired unless all arms have the same seeds, at least two."""
+    first, *others = arms
+    for arm in others:
+        alone = arms[first].keys() ^ arms[arm].keys()
+        if alone:
+            seed = min(alone)
+            has, lacks = (first, arm) if seed in arms[first] else (arm, first)
+            raise NotPaired(f"{has!r} has a run of seed {seed}, {lacks!r} has none; run all arms with the same seeds")
+    if len(arms[first]) < 2:
+        raise NotPaired("a comparison needs at least two seeds; run more")
+
+
+def shared_budgets(arms: Arms) -> list[int]:
+    """Numbers of labels that every seed of every arm has, increasing. LearnerError where there is none."""
+    shared = set.intersection(*(set(points) for seeds in arms.values() for points in seeds.values()))
+    if not shared:
+        raise LearnerError("the runs have no number of labels in common; run all arms with the same budgets")
+    return sorted(shared)
+
+
+def area(labels: Sequence[int], values: Sequence[float] | Values, axis: Axis = "rounds") -> float:
+    """Area under the budget curve on an axis scaled to [0, 1]: the mean height. One budget: its value.
+
+    "rounds": budgets at equal distances; "log2": by their logarithm, so that the first labels count for more.
+    """
+    if len(labels) == 1:
+        return float(values[0])
+    at = np.log2(labels) if axis == "log2" else np.arange(len(labels), dtype=np.float64)
+    return float(np.trapezoid(values, at) / (at[-1] - at[0]))
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """Corrected so that one false discovery among all of them stays as unlikely as in one test. Holm 1979."""
+    order = np.argsort(pvalues, kind="stable")
+    factors = len(pvalues) - np.arange(len(pvalues))
+    corrected = np.minimum(1, np.maximum.accumulate(np.asarray(pvalues, dtype=np.float64)[order] * factors))
+    found = np.empty(len(pvalues))
+    found[order] = corrected
+    return [float(p) for p in found]
+
+
+def minus(first: Values, second: Values) -> Values:
+    """Seed by seed; what is equal but for the last bits of a float is equal."""
+    return np.round(first - second, 12)
+
+
+def paired_t(differences: Values) -> float:
+    """Two-sided p of a mean of zero. 1 where all differences are the same: without spread there is no verdict."""
+    from scipy import stats
+
+    return 1.0 if not np.ptp(differences) else float(stats.ttest_1samp(differences, 0).pvalue)
+
+
+def signed_ranks(differences: Values) -> float:
+    """Two-sided p of Wilcoxon's test; 1 where no pair differs."""
+    from scipy import stats
+
+    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+
+
+def interval(differences: Values, level: float = 1 - LEVEL) -> tuple[float, float]:
+    """Of the mean, from Student's t with n - 1 degrees of freedom."""
+    from scipy import stats
+
+    half = stats.t.ppf((1 + level) / 2, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
+    return float(differences.mean() - half), float(differences.mean() + half)
+
+
+def penalties(
+    rows: Iterable[Mapping[str, Any]],
+    settings: Sequence[str] = ("dataset", "method", "cold_start"),
+    *,
+    by: str = "strategy",
+    value: str = "accuracy",
+    reference: str = "random",
+    doubling: bool = True,
+) -> PenaltyMatrix:
+    """Who beats whom, how often: Ash et al. 2020 (BADGE). Rows of one setting agree in the columns `settings`.
+
+    Budgets count until the reference, where there is one, has 99 % of its last value; with `doubling` only those
+    1, 2, 4, ... queries after the first. At each, a paired t-test below 0.05, uncorrected, decides by its sign.
+    Raises NotPaired for other seeds within a setting, LearnerError where no two arms meet.
+    """
+    groups: dict[tuple[Hashable, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[column] for column in settings)].append(row)
+    found = [by_arm(group, by, value) for group in groups.values()]
+    names = tuple(dict.fromkeys(arm for arms in found for arm in arms))
+    if len(names) < 2:
+        raise LearnerError(f"a penalty matrix needs at least two arms; here is only {', '.join(names) or 'none'}")
+    total = np.zeros((len(names), len(names)))
+    for arms in found:
+        total += _beaten(arms, names, _checkpoints(arms, reference, doubling))
+    return PenaltyMatrix(names, total, len(found))
+
+
+def _beaten(arms: Arms, names: Sequence[str], budgets: Sequence[int]) -> Values:
+    """(A, A): the share of the budgets at which the row's arm beats the column's."""
+    require_paired(arms)
+    found = np.zeros((len(names), len(names)))
+    for labels in budgets:
+        columns = {arm: _column(seeds, labels) for arm, seeds in arms.items()}
+        for i, winner in enumerate(names):
+            for j, loser in enumerate(names):
+                if winner != loser and {winner, loser} <= columns.keys():
+                    differences = minus(columns[winner], columns[loser])
+                    found[i, j] += differences.mean() > 0 and paired_t(differences) < LEVEL
+    return found / len(budgets)
+
+
+def _checkpoints(arms: Arms, reference: str, doubling: bool) -> list[int]:
+    """The budgets that count."""
+    budgets = shared_budgets(arms)
+    chosen = budgets
+    if doubling and len(budgets) > 1:
+        chosen = [budgets[2**k] for k in range(32) if 2**k < len(budgets)]
+    if reference in arms:
+        means = {labels: _column(arms[reference], labels).mean() for labels in budgets}
+        chosen = [labels for labels in chosen if means[labels] <= SATURATED * means[budgets[-1]]] or chosen[:1]
+    return chosen
+
+
+def _areas(seeds: dict[int, dict[int, float]], budgets: Sequence[int], axis: Axis) -> Values:
+    """(S,) in the order of the seeds."""
+    return np.array([area(budgets, [seeds[seed][labels] for labels in budgets], axis) for seed in sorted(seeds)])
+
+
+def _column(seeds: dict[int, dict[int, float]], labels: int) -> Values:
+    """(S,) in the order of the seeds."""
+    return np.array([seeds[seed][labels] for seed in sorted(seeds)])
+
+
+def _comparison(arm: str, reference: str, labels: int | None, differences: Values) -> Comparison:
+    """Not corrected yet."""
+    low, high = interval(differences)
+    p = paired_t(differences)
+    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    effect = mean / spread if np.ptp(differences) else None
+    ranks = signed_ranks(differences)
+    return Comparison(arm, reference, labels, len(differences), mean, low, high, effect, p, ranks, p)
+
+
+def _corrected(family: list[Comparison]) -> list[Comparison]:
+    return [replace(item, p_holm=p) for item, p in zip(family, holm([item.p_t for item in family]), strict=True)]
