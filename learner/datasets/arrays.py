@@ -15,12 +15,13 @@ from learner.datasets.source import Part, Source
 from learner.errors import DatasetError
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+NAMES = ("classes", "class_names")
 
 
 def npz(argument: str, settings: DatasetSettings) -> Source:
     """x_train and x_test: (N, H, W), (N, H, W, 1) or (N, H, W, 3) uint8; y_train and y_test: integers (N,) or (N, 1).
 
-    `classes`, where there is one, names the classes 0, 1, ...; else each value of y_train is one. Nothing is
+    `classes` or `class_names`, where there is one, names the classes 0, 1, ...; else each value of y_train is one. Nothing is
     unpickled. DatasetError for whatever is missing or of another shape.
     """
     try:
@@ -39,7 +40,8 @@ def _source(file: Mapping[str, NDArray[Any]]) -> Source:
     if missing:
         raise DatasetError(f"has no array {missing[0]!r}; it needs {', '.join(ARRAYS)}, and has {', '.join(file)}")
     y_train, y_test = (_integers(key, file[key]) for key in ("y_train", "y_test"))
-    names, values = _named(file["classes"]) if "classes" in file else _found(y_train)
+    said = next((key for key in NAMES if key in file), None)
+    names, values = _named(file[said]) if said else _found(y_train)
     train = Part(_images("x_train", file["x_train"], len(y_train)), _indices("y_train", y_train, values))
     test = Part(_images("x_test", file["x_test"], len(y_test)), _indices("y_test", y_test, values))
     if train.pixels.shape[1:] != test.pixels.shape[1:]:
@@ -73,7 +75,7 @@ def _named(classes: NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
     """The names of the file, for the values 0, 1, ..."""
     names = tuple(str(name) for name in classes.reshape(-1).tolist())
     if len(set(names)) < len(names):
-        raise DatasetError("classes names a class twice")
+        raise DatasetError("has two classes of the same name")
     return names, np.arange(len(names))
 
 

@@ -167,8 +167,9 @@ def test_labels_may_be_any_integers_in_a_column_and_need_not_begin_at_zero(npz, 
     assert found.classes == ("1", "2", "3", "4")
 
 
-def test_classes_may_have_names(npz):
-    assert load(npz(classes=np.array(["cat", "dog", "hen", "owl"]))).classes == ("cat", "dog", "hen", "owl")
+@pytest.mark.parametrize("key", ["classes", "class_names"])
+def test_classes_may_have_names(npz, key):
+    assert load(npz(**{key: np.array(["cat", "dog", "hen", "owl"])})).classes == ("cat", "dog", "hen", "owl")
 
 
 X, Y = arrays()["x_train"], arrays()["y_train"]
@@ -194,7 +195,7 @@ X, Y = arrays()["x_train"], arrays()["y_train"]
         ({"x_test": X[:0], "y_test": Y[:0]}, "test part has no images"),
         ({"classes": np.array(["a", "b", "c"])}, "class 3,"),
         ({"classes": np.array(["a", "b", "c", "d", "e"])}, "'e' has 0 training images"),
-        ({"classes": np.array(["a", "b", "b", "d"])}, "twice"),
+        ({"classes": np.array(["a", "b", "b", "d"])}, "same name"),
         ({"classes": np.array(["a", "b", None, "d"], dtype=object)}, "plain arrays"),
     ],
 )
