@@ -21,8 +21,8 @@ NAMES = ("classes", "class_names")
 def npz(argument: str, settings: DatasetSettings) -> Source:
     """x_train and x_test: (N, H, W), (N, H, W, 1) or (N, H, W, 3) uint8; y_train and y_test: integers (N,) or (N, 1).
 
-    `classes` or `class_names`, where there is one, names the classes 0, 1, ...; else each value of y_train is one. Nothing is
-    unpickled. DatasetError for whatever is missing or of another shape.
+    `classes` or `class_names`, where there is one, names the classes 0, 1, ...; else each value of y_train is one.
+    Nothing is unpickled. DatasetError for whatever is missing or of another shape.
     """
     try:
         with Path(argument).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
