@@ -77,7 +77,7 @@ def learned(learned_once: Path, photos: Path, tmp_path: Path) -> Path:
     """An instance with ten labels and a model, beside its photos."""
     for path in photos.iterdir():  # as old as those that were imported: nothing is read again
         shutil.copystat(learned_once / "photos" / path.name, path)
-    instance = shutil.copytree(learned_once / "learned", tmp_path / "learned")
+    instance = shutil.copytree(learned_once / "learned", tmp_path / "learned", ignore=shutil.ignore_patterns("*-shm"))
     db = store.connect(instance / store.FILE)
     with store.write(db):
         project.put(db, folder=str(photos))
