@@ -9,6 +9,7 @@ PARTS = {
     "labels": ("labels.db", "labels.db-wal", "labels.db-shm"),
     "models": ("rounds", "learner"),
     "pixels": ("cache",),
+    "embeddings": ("features",),
     "renditions": ("renditions",),
     "backups": ("backups",),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from annotator import predictions
+from annotator.larger import StoreOriginals
 from annotator.store import copy, labels, queue, rounds
 from annotator.store import db as store
 from annotator.store import images as image_store
@@ -20,6 +21,7 @@ from learner.events import Event, Predicted, Progress, RoundFinished, RoundStart
 from learner.loop import LoopState, News, Query
 
 ROUNDS = "rounds"  # the folder of their folders
+FEATURES = "features"  # the folder of embeddings; it may be deleted at any time
 LEARNER = "learner"  # the folder of a training that is not finished
 
 
@@ -70,7 +72,8 @@ class StoreProject:
             pixels = np.memmap(path, np.uint8, "r", shape=(whole, side, side, 3))
         if len(ids) and rows.max() >= len(pixels):
             raise LearnerError(f"{path} has lost the pixels of some images; start the server again: it makes them anew")
-        return ImageSet(ids, pixels, rows, flip=facts["flip"])
+        originals = StoreOriginals(self.db, lambda: self.instance / project_store.facts(self.db)["folder"])
+        return ImageSet(ids, pixels, rows, flip=facts["flip"], originals=originals, cache=self.instance / FEATURES)
 
     def news(self, cursor: int) -> News:
         self._classes = project_store.class_positions(self.db)

@@ -16,12 +16,13 @@ from torch import Tensor
 from learner.data import ByteArray
 from learner.errors import LearnerError
 from learner.models import MODELS
-from learner.models.head import Net
-from learner.predict import BATCH, as_input
+from learner.models.head import Net, as_input
+from learner.predict import BATCH
 from learner.registry import lookup
 
 WEIGHTS, META = "model.safetensors", "model.json"
 FORMAT = 1
+_LONGEST = 100
 _LARGEST = 10_000  # more than any number that builds a net; a file that says more is not ours
 
 
@@ -109,11 +110,15 @@ def _restore(meta: dict[str, Any], weights: bytes) -> Loaded:
     height, width = meta["image_size"]
     classes = [str(name) for name in meta["classes"]]
     "".join(classes).encode()  # raises for what cannot be written anywhere
+    build, tensors = lookup("model", MODELS, meta["kind"]).load(), safetensors.load(weights)
     with torch.device("meta"):  # so that nothing large is built before the weights prove that it is meant
-        net = lookup("model", MODELS, meta["kind"]).load()(**arguments)
+        net = build(**arguments)
     kinds = {name: tensor.dtype for name, tensor in net.state_dict().items()}
-    net.load_state_dict(safetensors.load(weights), assign=True)
+    net.load_state_dict(tensors, assign=True)
     _check_numbers(net.state_dict(), kinds)
+    if any(buffer.is_meta for buffer in net.buffers()):  # one that is computed, not saved
+        net = build(**arguments)
+        net.load_state_dict(tensors)
     if len(classes) != arguments["num_classes"]:
         raise ValueError(f"{len(classes)} class names for {arguments['num_classes']} classes")
     if not (height and width):
@@ -133,5 +138,8 @@ def _check_size(value: Any) -> None:
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             _check_size(item)
+    elif isinstance(value, str):
+        if len(value) > _LONGEST:
+            raise ValueError(f"no net has a name of {len(value)} characters")
     elif not 0 <= value <= _LARGEST:
         raise ValueError(f"a net has no setting of {value!r}")

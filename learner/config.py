@@ -96,6 +96,24 @@ class FolderSettings(DatasetSettings):
 
 
 @dataclass(frozen=True)
+class PcaFeatures:
+    """Principal components of the pixels."""
+
+    components: int = setting(64, "at most so many", low=1)
+
+
+@dataclass(frozen=True)
+class BackboneFeatures:
+    """The last layer of a pretrained net."""
+
+    size: int = setting(0, "side in pixels to which images are brought; 0: as in its training", high=1024)
+    normalize: bool = setting(True, "bring pixels to the mean and standard deviation of its training")
+    pool: str = setting("", "token, average; empty: what the net classifies by", choices=("", "token", "average"))
+    unit: bool = setting(True, "bring each row to length one")
+    weights: str = setting("", "file of weights; random: untrained; empty: timm's by name")
+
+
+@dataclass(frozen=True)
 class LoopSettings:
     """When a round starts, and how much it asks."""
 
@@ -104,6 +122,7 @@ class LoopSettings:
     budgets: tuple[int, ...] = setting((), "labels in total after each round, instead of equal queries: 10,20,50")
     budget: int = setting(0, "labels in total, then it stops asking; 0: no end")
     cold_start: str = setting("typiclust", "strategy of the selection before there is any label")
+    features: str = setting("", "what strategies see of an image; empty: what the method sees, else pca")
     tail_size: int = setting(200, "images ranked behind the query, so that nobody waits while a round trains")
     new_labels: int = setting(0, "a round starts after so many answers from anywhere; 0: as many as query_size")
     pause: float = setting(0.0, "a round also starts when nobody answered for so many seconds; 0: never")
@@ -115,12 +134,32 @@ class LoopSettings:
 class PropagateSettings:
     """Label spreading over a graph of nearest neighbours."""
 
+    features: str = setting("pca", "pca, pixels or timm:NAME, behind it @SIZE, @raw, @token or @average")
+    weights: str = setting("", "file with the weights of the timm net; empty: timm's by name")
     neighbors: int = setting(7, "neighbours of each image in the graph", low=1)
     alpha: float = setting(0.2, "how much an image takes from its neighbours, 0 to 1", high=0.99)
-    components: int = setting(64, "dimensions of the embedding (PCA of the pixels)", low=1)
+    components: int = setting(64, "dimensions of pca", low=1)
     dropout: float = setting(0.3, "dropout before the head that the graph is distilled into", high=0.95)
     mc_samples: int = setting(50, "stochastic predictions for strategies that need them", low=1)
     max_images: int = setting(100_000, "beyond so many images the graph is built on a random subset", low=2)
+
+
+@dataclass(frozen=True)
+class FrozenSettings:
+    """A head on the embeddings of a net that is not trained."""
+
+    features: str = setting(
+        "", "timm:NAME, behind it @SIZE, @raw, @token or @average; pca; pixels; empty: the best net at hand"
+    )
+    weights: str = setting("", "file with the weights of the timm net; empty: timm's by name")
+    components: int = setting(64, "dimensions of pca", low=1)
+    hidden: int = setting(0, "width of a hidden layer; 0: the head is linear")
+    steps: int = setting(400, "training steps", low=1)
+    batch_size: int = setting(256, "labeled images in one step", low=2)
+    learning_rate: float = setting(0.01, "at the beginning; falls as a cosine")
+    weight_decay: float = setting(0.003, "times half of the squared weights is added to the loss")
+    dropout: float = setting(0.3, "dropout before the last layer", high=0.95)
+    mc_samples: int = setting(50, "stochastic predictions for strategies that need them", low=1)
 
 
 @dataclass(frozen=True)

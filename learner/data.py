@@ -1,16 +1,30 @@
 """Images as the learner sees them: stable ids -> uint8 arrays, memory-mapped where they are many."""
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from learner.errors import LearnerError
 
 IntArray = NDArray[np.int64]
 ByteArray = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
+
+
+class Originals(Protocol):
+    """The images of a set as they are outside of it, with more pixels."""
+
+    def keys(self, ids: IntArray) -> list[bytes]:
+        """SHA-256 of what each image is, 32 bytes each."""
+
+    def read(self, ids: IntArray, side: int) -> tuple[ByteArray, BoolArray]:
+        """(n, side, side, 3), and which of them could be read (n,); of the others the pixels mean nothing."""
 
 
 def id_array(ids: Iterable[int]) -> IntArray:
@@ -26,6 +40,8 @@ class ImageSet:
     pixels: ByteArray  # (M, H, W, 3), RGB, may be memory-mapped and hold more than this set
     rows: IntArray  # (N,) where in `pixels` each id lies
     flip: bool = True  # does a mirrored image keep its class? digits and text: no
+    originals: Originals | None = field(default=None, repr=False)
+    cache: Path | None = None  # the folder where embeddings stay; None: the user's
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # embeddings of exactly this set
 
     def __post_init__(self) -> None:
@@ -59,10 +75,38 @@ class ImageSet:
         """(n,) ids -> (n, H, W, 3) uint8, in the order asked."""
         return np.ascontiguousarray(self.pixels[self.rows[self.positions(ids)]])
 
+    def is_larger(self, side: int | None) -> bool:
+        """Would images of this side show more than the pixels that are kept here?"""
+        return side is not None and self.originals is not None and side > self.side
+
+    def sized(self, ids: IntArray, side: int | None) -> tuple[ByteArray, BoolArray]:
+        """(n, side, side, 3) out of the originals where those show more, else as `take`; and which are whole (n,).
+
+        An original that cannot be read any more is replaced by its kept pixels, enlarged.
+        """
+        if side is None or self.originals is None or not self.is_larger(side):
+            return self.take(ids), np.ones(len(ids), bool)
+        pixels, whole = self.originals.read(ids, side)
+        for row in np.flatnonzero(~whole):
+            pixels[row] = enlarged(self.take(ids[row : row + 1])[0], side)
+        return pixels, whole
+
+    def keys(self) -> list[bytes]:
+        """What each image is, 32 bytes each: equal keys, equal images."""
+        if self.originals is not None:
+            return self.originals.keys(self.ids)
+        size = repr(self.pixels.shape[1:]).encode()
+        return [hashlib.sha256(size + self.pixels[row].tobytes()).digest() for row in self.rows]
+
     def only(self, ids: IntArray) -> "ImageSet":
         """The subset with these ids."""
         ids = np.unique(ids)
-        return ImageSet(ids, self.pixels, self.rows[self.positions(ids)], self.flip)
+        return replace(self, ids=ids, rows=self.rows[self.positions(ids)], memo={})
+
+
+def enlarged(pixels: ByteArray, side: int) -> ByteArray:
+    """(H, W, 3) -> (side, side, 3), bicubic."""
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ class DatasetError(LearnerError):
     """A benchmark set that cannot be used as it is."""
 
 
+class WeightsError(LearnerError):
+    """Pretrained weights that are not there, or are not those of the net."""
+
+
 class TooFewLabels(LearnerError):
     """Training needs labels of at least two classes."""
 

@@ -20,7 +20,7 @@ from learner.device import memory_named
 from learner.errors import NotFinite
 from learner.evaluate import Evaluation, evaluate
 from learner.events import Event, Predicted, Progress, RoundFinished, RoundStarted
-from learner.features import embed
+from learner.features import Features, embed, named, parse
 from learner.predict import Predictions
 from learner.registry import lookup
 from learner.rng import stream
@@ -289,13 +289,23 @@ def _ask(strategy: Choice, candidates: Candidates, size: int, rng: np.random.Gen
 def _candidates(round: _Round, predictions: Predictions | None) -> Candidates:
     """The pool and the labeled side, with exactly what the strategy needs."""
     images, news = round.images, round.news
-    embedding = torch.from_numpy(embed(images)) if "embedding" in round.needs else None
+    embedding = None
+    if "embedding" in round.needs:
+        embedding = torch.from_numpy(embed(images, _features(round), round.project.report))
     everything = _side(images.ids, predictions, embedding)
     labeled = np.isin(images.ids, id_array(news.labels))
     classes = np.array([news.labels[i] for i in images.ids[labeled].tolist()], np.int64)
     pool = everything.only(~np.isin(images.ids, id_array(news.answered)))
     known = replace(everything.only(labeled), classes=classes)
     return Candidates(pool, known, round.project.num_classes)
+
+
+def _features(round: _Round) -> Features:
+    """What strategies see of an image: the setting's, else what the method sees, else pca."""
+    seen = as_dict(round.method.settings)
+    more = {name: seen[name] for name in ("components", "weights") if name in seen}
+    text = round.settings.features or named(seen.get("features", "pca"))
+    return parse(text, **more)
 
 
 def _side(ids: IntArray, predictions: Predictions | None, embedding: Tensor | None) -> Side:

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from learner.data import ByteArray, ImageSet, IntArray
 from learner.events import Event, Progress
-from learner.models.head import DropoutHead, Net
+from learner.features import FloatArray
+from learner.models.head import DropoutHead, Embedded, Net, as_input
 
 BATCH = 64  # the fastest on a CPU; from 128 on, large activations page-fault
 CUDA_BATCH = 512
+LARGE = 96  # px; batches of larger images are smaller
+ROWS = 512  # of an embedding in one batch
 
 Report = Callable[[Event], None]
 Sampler = Callable[[Tensor, Tensor], Iterable[Tensor]]  # images, features -> T logits (n, C)
@@ -29,11 +32,6 @@ class Predictions:
     penultimate: Tensor | None = None  # (N, H)
 
 
-def as_input(pixels: Tensor) -> Tensor:
-    """(n, H, W, 3) uint8 -> (n, 3, H, W) in [0, 1], channels last in memory."""
-    return torch.div(pixels, 255).permute(0, 3, 1, 2)
-
-
 def predict_net(
     net: Net,
     images: ImageSet,
@@ -41,11 +39,15 @@ def predict_net(
     sampler: Sampler | None,
     report: Report,
     device: torch.device,
+    side: int | None = None,
 ) -> Predictions:
-    """Every image of the set by a net in evaluation mode; stochastic quantities where there is a sampler."""
+    """Every image of the set by a net in evaluation mode; stochastic quantities where there is a sampler.
+
+    `side`: of the images that the net wants to see, where there are originals.
+    """
     batches = []
     with torch.inference_mode():
-        for pixels in _stream(images, CUDA_BATCH if device.type == "cuda" else BATCH, report):
+        for pixels in _stream(images, CUDA_BATCH if device.type == "cuda" else BATCH, report, side):
             x = as_input(torch.from_numpy(pixels).to(device))
             features = net.features(x)
             quantities = {"probs": net.head(features).softmax(dim=1)}
@@ -57,12 +59,31 @@ def predict_net(
     return Predictions(images.ids, **join(batches))
 
 
-def _stream(images: ImageSet, size: int, report: Report) -> Iterator[ByteArray]:
+def _stream(images: ImageSet, size: int, report: Report, side: int | None) -> Iterator[ByteArray]:
     """Batches of pixels; reports what was done with the one before."""
+    size = max(1, min(size, size * LARGE**2 // side**2)) if side else size
     for start in range(0, max(len(images), 1), size):
         report(Progress("scoring", start, len(images)))
-        yield images.take(images.ids[start : start + size])
+        yield images.sized(images.ids[start : start + size], side)[0]
     report(Progress("scoring", len(images), len(images)))
+
+
+def predict_embedding(
+    net: Embedded, embedding: FloatArray, needs: frozenset[str], sampler: Sampler | None
+) -> dict[str, Tensor]:
+    """(N, D) rows through the head alone: `probs`, and what is needed of the rest."""
+    batches = []
+    with torch.inference_mode():
+        for start in range(0, max(len(embedding), 1), ROWS):
+            rows = torch.from_numpy(embedding[start : start + ROWS])
+            features = net.from_embedding(rows)
+            quantities = {"probs": net.head(features).softmax(dim=1)}
+            if "penultimate" in needs:
+                quantities["penultimate"] = features
+            if sampler:
+                quantities["mean_probs"], quantities["expected_entropy"] = moments(sampler(rows, features))
+            batches.append(quantities)
+    return join(batches)
 
 
 def join(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -19,6 +19,14 @@ CLASSES = ["cat", "dog"]
 Make = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Embeddings of tests are not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANNOTATOR_CACHE", str(folder := tmp_path_factory.mktemp("embeddings")))
+        yield folder
+
+
 def make_photos(folder: Path) -> Path:
     folder.mkdir()
     rng = np.random.default_rng(0)

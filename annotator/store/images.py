@@ -75,6 +75,11 @@ def with_pixels(db: Database) -> dict[str, int]:
     return dict(db.execute("SELECT sha256, id FROM images WHERE row IS NOT NULL").fetchall())
 
 
+def hashes(db: Database) -> dict[int, str]:
+    """id -> SHA-256 of every image."""
+    return dict(db.execute("SELECT id, sha256 FROM images").fetchall())
+
+
 def next_row(db: Database) -> int:
     """The first row of the pixel file that belongs to nobody."""
     return int(db.execute("SELECT coalesce(max(row) + 1, 0) FROM images").fetchone()[0])

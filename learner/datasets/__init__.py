@@ -4,7 +4,6 @@ A text names one with everything that decides its images: NAME, NAME:PATH, then 
 @SIZE (folders only), as in `folder:birds@64@modified`.
 """
 
-import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from learner.config import DatasetSettings, FolderSettings, resolve
 from learner.datasets.source import Dataset, Source, divided
 from learner.errors import UnknownName
-from learner.registry import Row
+from learner.registry import Row, options
 
 __all__ = ["DATASETS", "Dataset", "Source", "load"]
 
@@ -38,7 +37,6 @@ DATASETS: dict[str, DatasetRow] = {
     ),
 }  # fmt: skip
 OPTIONS = {"modified": ("modified", True), "flip": ("flip", True), "no-flip": ("flip", False)}
-_OPTION = re.compile(rf"(.+)@({'|'.join(OPTIONS)}|\d+)", re.S)
 
 
 def load(text: str, seed: int = 0) -> Dataset:
@@ -54,12 +52,7 @@ def load(text: str, seed: int = 0) -> Dataset:
 
 def parse(text: str) -> tuple[str, str, Any]:
     """Name, argument and settings. Raises UnknownName, and BadSetting for an option the row does not have."""
-    rest = text
-    values: dict[str, Any] = {}
-    while match := _OPTION.fullmatch(rest):
-        rest, option = match.groups()
-        key, value = OPTIONS.get(option) or ("image_size", int(option))
-        values.setdefault(key, value)
+    rest, values = options(text, OPTIONS, "image_size")
     name, colon, argument = rest.partition(":")
     row = DATASETS.get(name)
     if row is None or bool(row.argument) != bool(argument) or (colon and not argument):

@@ -1,53 +1,136 @@
-"""FEATURES: what images look like before any label. Extractors and embeddings are kept with their image set.
+"""FEATURES: what images look like before any label. Embeddings stay with their image set; costly ones also on disk.
 
-A row fits an extractor to a set: `fit(images, components) -> Extractor`, always the same for the same images.
+A row fits an extractor to a set: `fit(images, argument, settings, report) -> Extractor`, always the same for the same
+images. A text names one with everything that decides its rows, `timm:NAME@224@raw` for example.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.config import NoSettings
+from learner.config import BackboneFeatures, NoSettings, PcaFeatures, resolve
 from learner.data import ByteArray, ImageSet
+from learner.errors import UnknownName
 from learner.events import Event, Progress
-from learner.registry import Row, lookup
+from learner.registry import Row, lookup, options
 
 FloatArray = NDArray[np.float32]
-Extractor = Callable[[ByteArray], FloatArray]  # (n, H, W, 3) uint8 -> (n, D)
-BATCH = 1024
-
-FEATURES: dict[str, Row] = {
-    "pixels": Row("the pixels at low resolution", NoSettings, "learner.features.pixels:fit_pixels"),
-    "pca": Row("principal components of those pixels", NoSettings, "learner.features.pixels:fit_pca"),
-}
+Report = Callable[[Event], None]
 
 
-def extractor(images: ImageSet, name: str = "pca", components: int = 64) -> Extractor:
-    """The extractor fitted to this set; UnknownName lists the names there are."""
-    key = f"extractor {name} {components}"
+@dataclass(frozen=True)
+class FeaturesRow(Row):
+    argument: str = ""  # what follows the name and a colon
+
+
+FEATURES: dict[str, FeaturesRow] = {
+    "pixels": FeaturesRow("the pixels at low resolution", NoSettings, "learner.features.pixels:fit_pixels"),
+    "pca": FeaturesRow("principal components of those pixels", PcaFeatures, "learner.features.pixels:fit_pca"),
+    "timm": FeaturesRow(
+        "the last layer of a pretrained net of timm", BackboneFeatures, "learner.features.backbone:fit_backbone",
+        argument="NAME",
+    ),
+}  # fmt: skip
+OPTIONS = {
+    "raw": ("normalize", False), "token": ("pool", "token"), "average": ("pool", "average"), "lengths": ("unit", False),
+}  # fmt: skip
+
+
+class Extractor(Protocol):
+    """Pixels to rows, for any images."""
+
+    side: int | None  # of the images that it wants to see; None: as they are kept
+    batch: int  # images at once
+    about: dict[str, Any]  # everything that decides its rows, JSON-friendly; empty: they are not worth keeping
+
+    @property
+    def width(self) -> int: ...  # D
+
+    def __call__(self, pixels: ByteArray) -> FloatArray:
+        """(n, H, W, 3) uint8 -> (n, D)."""
+
+    def net(self, num_classes: int, hidden: int, dropout: float) -> Any:
+        """A fresh net of MODELS that computes these rows and ends in a head: learner.models.head.Embedded."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Which features: a row of FEATURES with its argument and settings."""
+
+    name: str
+    argument: str = ""
+    settings: Any = None
+
+
+def parse(text: str, **more: Any) -> Features:
+    """`pca`, `pixels`, `timm:NAME`, and behind it @SIZE, @raw, @token, @average, @lengths.
+
+    Of `more`, what the row has a setting for. Raises UnknownName, BadSetting.
+    """
+    rest, values = options(text, OPTIONS, "size")
+    name, colon, argument = rest.partition(":")
+    row = FEATURES.get(name)
+    if row is None or bool(row.argument) != bool(argument) or (colon and not argument):
+        forms = [f"{name}:{row.argument}" if row.argument else name for name, row in FEATURES.items()]
+        raise UnknownName(f"unknown features {text!r}; choose from {', '.join(forms)}")
+    known = {field.name for field in fields(row.settings)}
+    more = {key: value for key, value in more.items() if key in known}
+    return Features(name, argument, resolve(row.settings, more, values))
+
+
+PCA = parse("pca")
+DEFAULT = "vit_small_patch16_224.dino"  # where no weights are at hand and the network has to help
+
+
+def named(text: str) -> str:
+    """The features that an empty text stands for: of the best pretrained net at hand."""
+    if text:
+        return text
+    from learner.models.weights import at_hand
+
+    return f"timm:{at_hand() or DEFAULT}"
+
+
+def _silent(event: Event) -> None:
+    pass
+
+
+def extractor(images: ImageSet, features: Features = PCA, report: Report = _silent) -> Extractor:
+    """The extractor fitted to this set. Raises what building it can raise: UnknownName, WeightsError."""
+    key = f"extractor {features}"
     if key not in images.memo:
-        images.memo[key] = lookup("feature extractor", FEATURES, name).load()(images, components)
+        fit = lookup("feature extractor", FEATURES, features.name).load()
+        images.memo[key] = fit(images, features.argument, features.settings, report)
     fitted: Extractor = images.memo[key]
     return fitted
 
 
-def embed(
-    images: ImageSet, name: str = "pca", components: int = 64, report: Callable[[Event], None] | None = None
-) -> FloatArray:
-    """(N, D) embedding in the order of images.ids, D at most `components` (of "pixels": 768)."""
-    key = f"embedding {name} {components}"
+def embed(images: ImageSet, features: Features = PCA, report: Report = _silent) -> FloatArray:
+    """(N, D) embedding in the order of images.ids."""
+    key = f"embedding {features}"
     if key not in images.memo:
-        images.memo[key] = extract(extractor(images, name, components), images, report)
+        images.memo[key] = extract(extractor(images, features, report), images, report)
     embedding: FloatArray = images.memo[key]
     return embedding
 
 
-def extract(fitted: Extractor, images: ImageSet, report: Callable[[Event], None] | None = None) -> FloatArray:
-    """(N, D): an extractor, maybe fitted to other images, over this set in batches."""
-    parts = []
-    for start in range(0, max(len(images), 1), BATCH):
-        parts.append(fitted(images.take(images.ids[start : start + BATCH])))
-        if report:
-            report(Progress("embedding", min(start + BATCH, len(images)), len(images)))
-    return np.concatenate(parts)
+def extract(fitted: Extractor, images: ImageSet, report: Report = _silent) -> FloatArray:
+    """(N, D): an extractor, maybe fitted to other images, over this set in batches; what is on disk is not computed."""
+    if fitted.about:
+        from learner.features.cache import extract_kept
+
+        return extract_kept(fitted, images, report)
+    rows = np.empty((len(images), fitted.width), np.float32)
+    for start in range(0, len(images), fitted.batch):
+        rows[start : start + fitted.batch] = fitted(images.take(images.ids[start : start + fitted.batch]))
+        report(Progress("embedding", min(start + fitted.batch, len(images)), len(images)))
+    return rows
+
+
+def seen_size(fitted: Extractor, images: ImageSet) -> tuple[int, int]:
+    """(H, W) of the pixels that a saved model of these features wants to be given."""
+    height, width = images.pixels.shape[1:3]
+    return (fitted.side, fitted.side) if fitted.side else (height, width)

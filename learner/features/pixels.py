@@ -1,15 +1,15 @@
 """Embeddings straight from pixels: nothing to download, seconds for a hundred thousand images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
+from learner.config import NoSettings, PcaFeatures
 from learner.data import ByteArray, ImageSet
-from learner.features import BATCH, Extractor, FloatArray
+from learner.features import FloatArray, Report
+from learner.models.head import PixelHead, low_resolution
 
 SIDE = 16  # pixels a side that are kept
 SAMPLE = 20_000  # images that principal components are fitted to
@@ -21,49 +21,73 @@ def low_size(images: ImageSet) -> tuple[int, int]:
     return min(height, SIDE), min(width, SIDE)
 
 
-def low_resolution(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Area averages: (N, 3, H, W) -> (N, 3 * h * w)."""
-    return adaptive_avg_pool2d(x, size).flatten(1)
+@dataclass(frozen=True, eq=False)
+class LowResolution:
+    """Values in [0, 1]: (n, H, W, 3) uint8 -> (n, 3 * h * w)."""
 
+    size: tuple[int, int]  # (h, w)
+    side: int | None = None
+    batch: int = 1024
+    about: dict[str, Any] = field(default_factory=dict)
 
-def fit_pixels(images: ImageSet, components: int) -> Extractor:
-    """Nothing to fit; `components` is not used. Values in [0, 1]."""
-    size = low_size(images)
+    @property
+    def width(self) -> int:
+        return 3 * self.size[0] * self.size[1]
 
-    def transform(pixels: ByteArray) -> FloatArray:
+    def __call__(self, pixels: ByteArray) -> FloatArray:
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        values: FloatArray = low_resolution(x, size).numpy()
+        values: FloatArray = low_resolution(x, self.size).numpy()
         return values
 
-    return transform
+    def net(self, num_classes: int, hidden: int, dropout: float) -> PixelHead:
+        net = PixelHead(num_classes, self.size, self.width, hidden, dropout)
+        net.components.copy_(torch.eye(self.width))
+        return net
+
+
+def fit_pixels(images: ImageSet, argument: str, settings: NoSettings, report: Report) -> LowResolution:
+    """Nothing to fit."""
+    return LowResolution(low_size(images))
 
 
 @dataclass(frozen=True, eq=False)
 class PrincipalComponents:
     """Projection of low-resolution pixels onto the directions in which a set varies most."""
 
-    pixels: Extractor
-    size: tuple[int, int]  # (h, w) of the low resolution
+    pixels: LowResolution
     mean: FloatArray  # (3 * h * w,)
     components: FloatArray  # (D, 3 * h * w), orthonormal, largest variance first
+    side: int | None = None
+    batch: int = 1024
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return len(self.components)
 
     def __call__(self, pixels: ByteArray) -> FloatArray:
         centered: FloatArray = self.pixels(pixels) - self.mean
         return np.asarray(centered @ self.components.T, np.float32)
 
+    def net(self, num_classes: int, hidden: int, dropout: float) -> PixelHead:
+        net = PixelHead(num_classes, self.pixels.size, self.width, hidden, dropout)
+        net.mean.copy_(torch.from_numpy(self.mean))
+        net.components.copy_(torch.from_numpy(self.components))
+        return net
 
-def fit_pca(images: ImageSet, components: int) -> PrincipalComponents:
+
+def fit_pca(images: ImageSet, argument: str, settings: PcaFeatures, report: Report) -> PrincipalComponents:
     """Fitted to an even sample of at most 20,000 images. Constant images embed at the origin."""
-    pixels = fit_pixels(images, components)
+    pixels = LowResolution(low_size(images))
     step = -(-len(images) // SAMPLE)
     sample = images.ids[:: max(step, 1)]
-    rows = [pixels(images.take(sample[i : i + BATCH])) for i in range(0, len(sample), BATCH)]
+    rows = [pixels(images.take(sample[i : i + pixels.batch])) for i in range(0, len(sample), pixels.batch)]
     values = np.concatenate(rows).astype(np.float64)
     mean = values.mean(axis=0)
     # At most 768 dimensions: the exact solution costs no more than a randomised one, and never varies.
     _, vectors = np.linalg.eigh((values - mean).T @ (values - mean))
-    directions = _upright(vectors.T[::-1][:components])
-    return PrincipalComponents(pixels, low_size(images), mean.astype(np.float32), directions)
+    directions = _upright(vectors.T[::-1][: settings.components])
+    return PrincipalComponents(pixels, mean.astype(np.float32), directions)
 
 
 def _upright(directions: Any) -> FloatArray:

@@ -20,6 +20,10 @@ MODELS: dict[str, Row] = {
         "the WideResNet-50-2 of timm with a stem for small images", NoSettings,
         "learner.models.wide_resnet50:WideResNet50", paper="Zagoruyko & Komodakis 2016",
     ),
+    "backbone": Row(
+        "any net of timm, pretrained or not", NoSettings,
+        "learner.models.backbone:Backbone",
+    ),
     "head": Row(
         "principal components of the pixels and one hidden layer", NoSettings,
         "learner.models.head:PixelHead",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from learner.config import BasicSettings, FixmatchSettings, PropagateSettings, SslSettings
+from learner.config import BasicSettings, FixmatchSettings, FrozenSettings, PropagateSettings, SslSettings
 from learner.data import ImageSet, IntArray
 from learner.errors import TooFewLabels
 from learner.events import Event
@@ -25,6 +25,10 @@ METHODS: dict[str, Row] = {
     "basic": Row(
         "a net from scratch on the labeled images alone",
         BasicSettings, "learner.training.basic:train", paper="Zagoruyko & Komodakis 2016",
+    ),
+    "frozen": Row(
+        "a head on the embeddings of a pretrained net, which are computed once",
+        FrozenSettings, "learner.training.frozen:train",
     ),
     "fixmatch": Row(
         "a net from scratch on all images: what it is sure of teaches it the rest; slow",

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from learner.augment import AUGMENTATIONS
 from learner.config import BasicSettings
 from learner.device import generator, pick_device, seeded
-from learner.predict import as_input
+from learner.models.head import as_input
 from learner.training import Task, labeled_ids, require_two_classes, scratch
 from learner.training.fit import Said, Training
 from learner.training.net import NetClassifier, require_stochastic

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from learner.augment import weak
 from learner.config import FixmatchSettings
 from learner.device import generator, pick_device, seeded
-from learner.predict import as_input
+from learner.models.head import as_input
 from learner.randaugment import strong
 from learner.training import Task, labeled_ids, require_two_classes, scratch
 from learner.training.fit import Said, Stateful, Training

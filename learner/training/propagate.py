@@ -19,16 +19,15 @@ from learner.data import ImageSet, IntArray
 from learner.device import generator, seeded
 from learner.errors import NoDropout
 from learner.events import Progress
-from learner.features import embed, extract, extractor
-from learner.features.pixels import PrincipalComponents
-from learner.models.head import PixelHead
-from learner.predict import Predictions, Report, head_sampler, join, moments
+from learner.features import Extractor, embed, extract, extractor, parse, seen_size
+from learner.models.head import Embedded
+from learner.predict import Predictions, Report, head_sampler, predict_embedding
 from learner.training import Task, labeled_ids, require_two_classes
 from learner.training.graph import Graph, Mass, Rows
 from learner.training.net import NO_HEAD_DROPOUT
 
 CPU = torch.device("cpu")  # at this size a graphics card has nothing to gain
-ROWS = 512  # in one batch of stochastic heads
+HIDDEN = 128  # of the head
 CHUNK = 8192  # images scored between two reports
 STEPS, STEP_ROWS = 300, 256  # of the distillation
 NOISE = 0.6  # in standard deviations of the embedding
@@ -37,7 +36,9 @@ NOISE = 0.6  # in standard deviations of the embedding
 def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
     """Spread the labels. The graph depends on the images alone and is kept with them. Raises TooFewLabels."""
     require_two_classes(task)
-    embedding = embed(task.images, "pca", settings.components, task.report)
+    features = parse(settings.features, components=settings.components, weights=settings.weights)
+    fitted = extractor(task.images, features, task.report)
+    embedding = embed(task.images, features, task.report)
     ids, classes = labeled_ids(task)
     labeled = task.images.positions(ids)
     nodes = _nodes(task, labeled, settings.max_images)
@@ -45,7 +46,7 @@ def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
     start = np.zeros((len(nodes), task.num_classes))
     start[np.searchsorted(nodes, labeled), classes] = 1
     known = graph.propagate(start, settings.alpha)
-    return GraphClassifier(task, settings, embedding, nodes, graph, known)
+    return GraphClassifier(task, settings, fitted, embedding, nodes, graph, known)
 
 
 def _nodes(task: Task, labeled: IntArray, most: int) -> IntArray:
@@ -67,18 +68,13 @@ def _graph(task: Task, embedding: Rows, nodes: IntArray, settings: PropagateSett
     return graph
 
 
-def _components(task: Task, settings: PropagateSettings) -> PrincipalComponents:
-    fitted = extractor(task.images, "pca", settings.components)
-    assert isinstance(fitted, PrincipalComponents)
-    return fitted
-
-
 @dataclass(frozen=True, eq=False)
 class GraphClassifier:
     """Labels spread over the images of a task; other images are told by their neighbours in the graph."""
 
     task: Task
     settings: PropagateSettings
+    extractor: Extractor
     embedding: Rows  # (N, D) of all images of the task
     nodes: IntArray  # (n,) positions of the images that are in the graph
     graph: Graph
@@ -91,17 +87,11 @@ class GraphClassifier:
 
         Raises NoDropout when "mc" is needed and dropout is 0.
         """
-        embedding = self.embed(images)
+        embedding = self.embedding if images is self.task.images else extract(self.extractor, images, report)
         probs = torch.from_numpy(_or_uniform(self._spread(images, embedding, report))).float()
         if not needs & {"mc", "penultimate"}:
             return Predictions(images.ids, probs)
         return Predictions(images.ids, probs, **self._stochastic(embedding, needs, masks))
-
-    def embed(self, images: ImageSet) -> Rows:
-        """(N, D): any images in the space of the graph."""
-        if images is self.task.images:
-            return self.embedding
-        return extract(_components(self.task, self.settings), images)
 
     def _spread(self, images: ImageSet, embedding: Rows, report: Report) -> Mass:
         """(N, C): the graph's own answer for its nodes, their neighbours' for the others."""
@@ -121,47 +111,33 @@ class GraphClassifier:
         """What the distilled head adds."""
         if "mc" in needs and self.settings.dropout == 0:
             raise NoDropout(NO_HEAD_DROPOUT)
-        head = self.distilled
-        sampler = head_sampler(head.head, self.settings.mc_samples, masks) if "mc" in needs else None
-        batches = []
-        with torch.inference_mode():
-            for start in range(0, max(len(embedding), 1), ROWS):
-                rows = torch.from_numpy(embedding[start : start + ROWS])
-                features = head.from_embedding(rows)
-                quantities = {"penultimate": features} if "penultimate" in needs else {}
-                if sampler:
-                    samples = sampler(rows, features)
-                    quantities["mean_probs"], quantities["expected_entropy"] = moments(samples)
-                batches.append(quantities)
-        return join(batches)
+        net = self.distilled
+        sampler = head_sampler(net.head, self.settings.mc_samples, masks) if "mc" in needs else None
+        said = predict_embedding(net, embedding, needs, sampler)
+        return {name: values for name, values in said.items() if name != "probs"}
 
     @cached_property
-    def distilled(self) -> PixelHead:
+    def distilled(self) -> Embedded:
         """The head that was taught the answers of the graph. Images that no label reaches teach nothing."""
-        fitted = _components(self.task, self.settings)
         taught = self.known.any(axis=1)
         x = torch.from_numpy(self.embedding[self.nodes[taught]])  # (n, D)
         with seeded(self.task.stream("init"), CPU):
-            net = PixelHead(self.known.shape[1], fitted.size, x.shape[1], dropout=self.settings.dropout)
-        net.mean.copy_(torch.from_numpy(fitted.mean))
-        net.components.copy_(torch.from_numpy(fitted.components))
-        net.center.copy_(x.mean(dim=0))
-        net.scale.copy_(x.var(dim=0, correction=0).mean().sqrt().clamp(min=1e-3))
+            net: Embedded = self.extractor.net(self.known.shape[1], HIDDEN, self.settings.dropout)
+        net.fit_scale(x)
         _distil(net, x, torch.from_numpy(self.known[taught]).float(), self.task)
         return net.eval()
 
     def save(self, folder: Path, classes: list[str]) -> None:
-        height, width = self.task.images.pixels.shape[1:3]
-        checkpoint.save_net(folder, self.distilled, classes, (height, width))
+        checkpoint.save_net(folder, self.distilled, classes, seen_size(self.extractor, self.task.images))
 
 
 def _or_uniform(mass: Mass) -> Mass:
     return np.where(mass.any(axis=1, keepdims=True), mass, 1 / mass.shape[1])
 
 
-def _distil(net: PixelHead, x: Tensor, probs: Tensor, task: Task) -> None:
+def _distil(net: Embedded, x: Tensor, probs: Tensor, task: Task) -> None:
     """Teach the two linear layers distributions: (n, D), (n, C)."""
-    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(net.head_parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     rng = task.stream("data")
     draws = generator(rng)

@@ -70,7 +70,7 @@ def test_a_missing_model_says_where(tmp_path):
     ("meta", "said"),
     [
         ({"format": 2}, "this version reads 1"),
-        ({"kind": "pickle"}, "choose from wrn, conv, wide_resnet50_2, head"),
+        ({"kind": "pickle"}, "choose from wrn, conv, wide_resnet50_2, backbone, head"),
         ({"classes": ["a"]}, "1 class names for 3"),
         ({"classes": 7}, "damaged"),
         ({"image_size": [8]}, "damaged"),
@@ -78,6 +78,9 @@ def test_a_missing_model_says_where(tmp_path):
         ({"arguments": {"num_classes": 3, "depth": "10"}}, "damaged"),
         ({"arguments": {"num_classes": 4, "depth": 10, "width": 1}}, "size mismatch"),
         ({"arguments": {"num_classes": 3, "cat": 1}}, "damaged"),
+        ({"kind": "backbone", "arguments": {"num_classes": 3, "name": "hf-hub:a/b"}}, "timm has no net"),
+        ({"kind": "backbone", "arguments": {"num_classes": 3, "name": "test_vit"}}, "damaged"),
+        ({"kind": "backbone", "arguments": {"num_classes": 3, "name": "x" * 1000}}, "name of 1000 characters"),
         ({"arguments": None}, "damaged"),
     ],
 )

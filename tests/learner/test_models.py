@@ -13,6 +13,7 @@ SMALL = {
     "wrn": {"num_classes": 5, "depth": 10, "width": 1},
     "conv": {"num_classes": 5, "width": 1},
     "wide_resnet50_2": {"num_classes": 5},
+    "backbone": {"num_classes": 5, "name": "test_efficientnet", "size": 32, "hidden": 6},
     "head": {"num_classes": 5, "low": [8, 8], "components": 6, "hidden": 7},
 }
 

@@ -7,8 +7,9 @@ import torch
 from learner.data import ImageSet
 from learner.errors import NoDropout
 from learner.events import Progress
+from learner.models.head import as_input
 from learner.models.wrn import WideResNet
-from learner.predict import Predictions, as_input, moments
+from learner.predict import Predictions, moments
 from learner.training.net import NetClassifier
 
 NEEDS = frozenset({"mc", "penultimate"})

@@ -13,7 +13,7 @@ from learner.config import PropagateSettings
 from learner.data import ImageSet
 from learner.datasets import Dataset, load
 from learner.errors import NoDropout, TooFewLabels
-from learner.features import embed
+from learner.features import embed, extract, parse
 from learner.training import Task
 from learner.training.graph import Graph
 from learner.training.propagate import GraphClassifier, train
@@ -43,7 +43,7 @@ def reference(task: Task, settings: PropagateSettings) -> LabelSpreading:
         kernel="knn", n_neighbors=settings.neighbors, alpha=settings.alpha, max_iter=1000, tol=1e-9
     )
     targets = [task.labels.get(image, -1) for image in task.images.ids.tolist()]
-    return spreading.fit(embed(task.images, "pca", settings.components), targets)
+    return spreading.fit(embed(task.images, parse("pca", components=settings.components)), targets)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.8])
@@ -56,7 +56,7 @@ def test_labels_spread_as_in_scikit_learn(alpha):
 def test_new_images_are_told_by_their_neighbours_as_in_scikit_learn():
     task, settings, new = digit_task(), PropagateSettings(), some_digits().test
     classifier = train(task, settings)
-    expected = reference(task, settings).predict_proba(classifier.embed(new))
+    expected = reference(task, settings).predict_proba(extract(classifier.extractor, new))
     assert predict(classifier, new).probs.numpy() == pytest.approx(expected, abs=5e-3)
 
 
@@ -139,7 +139,7 @@ def test_the_file_predicts_pixels_as_the_head_does(tmp_path):
     loaded = checkpoint.load(tmp_path)
     probs = loaded.predict(new.take(new.ids))
     with torch.inference_mode():
-        embedded = torch.from_numpy(classifier.embed(new))
+        embedded = torch.from_numpy(extract(classifier.extractor, new))
         expected = classifier.distilled.head(classifier.distilled.from_embedding(embedded)).softmax(dim=1)
     assert loaded.classes == names
     assert torch.allclose(probs, expected, atol=1e-4)

@@ -1,0 +1,253 @@
+"""Nets of timm as embeddings: against timm itself, against known photographs, against broken files of weights."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.datasets import load_sample_images
+from sklearn.neighbors import KNeighborsClassifier
+
+from learner import checkpoint, datasets
+from learner.data import ImageSet
+from learner.errors import BadSetting, LearnerError, UnknownName, WeightsError
+from learner.features import embed, parse
+from learner.models import weights
+from learner.models.backbone import Backbone, resized
+from learner.models.head import as_input
+
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+LITE0 = "tf_efficientnet_lite0"
+NAMES = ["test_efficientnet.r160_in1k", "test_vit.r160_in1k", "test_convnext.r160_in1k", "test_resnet.r160_in1k"]
+
+
+def square(image: Image.Image, side: int) -> np.ndarray:
+    short = min(image.size)
+    left = (image.width - short) // 2
+    return np.array(image.resize((side, side), Image.Resampling.BICUBIC, box=(left, 0, left + short, short)))
+
+
+def photographs() -> torch.Tensor:
+    """An admiral in uniform, and a flower: (2, 3, 224, 224) in [0, 1]."""
+    flower = Image.fromarray(load_sample_images().images[1])
+    pixels = np.stack([square(image, 224) for image in (Image.open(HOPPER).convert("RGB"), flower)])
+    return as_input(torch.from_numpy(pixels))
+
+
+def test_the_shipped_weights_know_a_uniform_and_a_daisy():
+    """Every weight finds its place, or ImageNet's classes would not come out."""
+    shipped = weights.SHIPPED[LITE0]
+    state = shipped.rename(weights.read(weights._installed(shipped)))
+    whole = timm.create_model(LITE0, pretrained=False).eval()
+    whole.load_state_dict(state)
+    with torch.inference_mode():
+        assert whole((photographs() - 0.5) / 0.5).argmax(dim=1).tolist() == [652, 985]
+    net = Backbone(2, LITE0, unit=False).eval()
+    weights.load(net.net, LITE0)
+    with torch.inference_mode():
+        features = whole.forward_head(whole.forward_features((photographs() - 0.5) / 0.5), pre_logits=True)
+        assert torch.allclose(net.embed(photographs()), features, atol=1e-5)
+
+
+def crops(side: int = 48) -> tuple[ImageSet, np.ndarray]:
+    """Grey squares out of three photographs: what is left is texture. And which photograph each comes from."""
+    rng = np.random.default_rng(0)
+    pictures = [*load_sample_images().images, np.array(Image.open(HOPPER).convert("RGB"))]
+    found = []
+    for picture in pictures:
+        grey = picture.mean(axis=2).astype(np.uint8)
+        for _ in range(60):
+            top, left = (rng.integers(length - side) for length in grey.shape)
+            found.append(grey[top : top + side, left : left + side])
+    return ImageSet.of(np.repeat(np.stack(found)[..., None], 3, axis=-1)), np.repeat(np.arange(3), 60)
+
+
+def test_neighbours_in_the_embedding_are_of_the_same_photograph():
+    """On real images, beside the same net with random weights."""
+    images, classes = crops()
+
+    def accuracy(source: str) -> float:
+        x = embed(images, parse(f"timm:{LITE0}@96", weights=source))
+        return KNeighborsClassifier(5).fit(x[::2], classes[::2]).score(x[1::2], classes[1::2])
+
+    assert accuracy("") > 0.8
+    assert accuracy("") > accuracy("random") + 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [0, 64])
+def test_rows_are_what_timm_would_classify_by(name, size):
+    torch.manual_seed(0)
+    net = Backbone(2, name, size=size, unit=False).eval()
+    cfg = timm.get_pretrained_cfg(name)
+    side = size or cfg.input_size[1]
+    x = torch.rand(2, 3, side, side)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (cfg.mean, cfg.std))
+    with torch.inference_mode():
+        assert torch.allclose(net.embed(x), net.net((x - mean) / std), atol=1e-5)
+        assert torch.allclose(Backbone.embed(net, x * std + mean), net.net((x * std + mean - mean) / std), atol=1e-4)
+
+
+def test_without_normalisation_pixels_arrive_as_they_are():
+    net = Backbone(2, NAMES[0], size=32, normalize=False, unit=False).eval()
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.equal(net.embed(x), net.net(x))
+
+
+def test_tokens_and_averages_are_those_of_the_last_layer():
+    x = torch.rand(2, 3, 160, 160)
+    for pool, of in (("token", lambda last: last[:, 0]), ("average", lambda last: last[:, 1:].mean(dim=1))):
+        net = Backbone(2, "test_vit", pool=pool, normalize=False, unit=False).eval()
+        assert torch.allclose(net.embed(x), of(net.net.forward_features(x)), atol=1e-5)
+    conv = Backbone(2, "test_resnet", pool="average", normalize=False, unit=False).eval()
+    assert torch.allclose(conv.embed(x), conv.net(x), atol=1e-5)
+
+
+def test_a_net_without_a_class_token_says_so():
+    with pytest.raises(BadSetting, match="test_resnet has no class token; set pool to average"):
+        Backbone(2, "test_resnet", pool="token").embed(torch.rand(1, 3, 160, 160))
+
+
+def test_images_are_resized_as_pillow_does():
+    pixels = np.random.default_rng(0).integers(60, 200, (8, 8, 3)).astype(np.uint8)
+    larger = np.array(Image.fromarray(pixels).resize((32, 32), Image.Resampling.BICUBIC))
+    small, large = (as_input(torch.from_numpy(each[None])) for each in (pixels, larger))
+    assert torch.allclose(resized(small, 32), large, atol=1.6 / 255)  # Pillow rounds between its two passes
+
+
+def test_rows_have_length_one_unless_lengths_are_asked_for():
+    x = torch.rand(2, 3, 32, 32)
+    assert Backbone(2, "test_resnet").eval().embed(x).norm(dim=1).tolist() == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_light0", "vit_small_patch16_224.nope", "hf-hub:a/b", "../x", ""])
+def test_an_unknown_net_names_others(name):
+    with pytest.raises(UnknownName, match="timm has no net"):
+        Backbone(2, name)
+
+
+def test_a_size_that_a_net_cannot_take_is_named():
+    with pytest.raises(BadSetting, match="test_vit"):
+        Backbone(2, "test_vit", size=7)
+
+
+# ---- weights
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    """Weights of another net of the same kind, with its classifier, as a wrapper saved them."""
+    torch.manual_seed(1)
+    state = timm.create_model("test_resnet", num_classes=7).state_dict()
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, path := tmp_path / "weights.pth")
+    return path
+
+
+def filled(path: Path | str) -> Backbone:
+    net = Backbone(2, "test_resnet")
+    weights.load(net.net, "test_resnet", str(path))
+    return net
+
+
+def test_a_file_fills_every_weight(file, tmp_path):
+    state = weights.read(file)
+    net = filled(file)
+    assert all(torch.equal(value, state[f"module.{name}"]) for name, value in net.net.state_dict().items())
+    save_file({k.removeprefix("module."): v for k, v in state.items()}, other := tmp_path / "w.safetensors")
+    assert torch.equal(filled(other).net.conv1[0].weight, net.net.conv1[0].weight)
+
+
+def test_random_weights_are_the_same_everywhere():
+    images = datasets.load("digits").train
+    some = images.only(images.ids[:3])
+    text = parse("timm:test_resnet@32", weights="random")
+    assert np.array_equal(embed(some, text), embed(some.only(some.ids), text))
+
+
+def test_position_embeddings_follow_the_size(tmp_path):
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pth")
+    net = Backbone(2, "test_vit", size=96)
+    weights.load(net.net, "test_vit", str(tmp_path / "vit.pth"))
+    assert net.eval().embed(torch.rand(1, 3, 96, 96)).isfinite().all()
+
+
+def broken(path: Path, kind: str) -> Path:
+    """A file that is not what it should be."""
+    state = timm.create_model("test_resnet").state_dict()
+    if kind == "other net":
+        torch.save(timm.create_model("test_vit").state_dict(), path)
+    elif kind == "not finite":
+        torch.save(state | {"conv1.0.weight": state["conv1.0.weight"] * float("nan")}, path)
+    elif kind == "half":
+        torch.save(dict(list(state.items())[:9]), path)
+    elif kind == "a list":
+        torch.save([1, 2], path)
+    elif kind == "pickle":
+        torch.save({"x": Path("/")}, path)
+    elif kind == "text":
+        path.write_text("hello")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("other net", "are not those of test_resnet"),
+        ("not finite", "not finite, in conv1.0.weight"),
+        ("half", "are not those of test_resnet: Missing"),
+        ("a list", "holds no state dict"),
+        ("pickle", "holds no plain weights"),
+        ("text", "holds no plain weights"),
+        ("nothing", "cannot read the weights"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_any_other_file_is_refused_in_one_line(tmp_path, kind, said, suffix):
+    path = broken(tmp_path / f"weights{suffix}", kind)
+    if suffix == ".safetensors" and kind != "nothing":
+        said = "holds no plain weights"
+    with pytest.raises(WeightsError, match=said) as caught:
+        filled(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_offline_one_line_names_the_ways_out(monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match=r"--weights FILE.*annotator\[offline\].*features pca"):
+        filled("")
+
+
+def test_the_shipped_net_is_at_hand():
+    assert weights.at_hand() == LITE0
+
+
+def test_a_saved_backbone_predicts_any_pixels_of_its_size(tmp_path):
+    net = Backbone(3, "test_vit", hidden=4).eval()
+    checkpoint.save_net(tmp_path, net, ["a", "b", "c"], (160, 160))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 160, 160, 3)).astype(np.uint8)
+    with torch.inference_mode():
+        expected = net(as_input(torch.from_numpy(pixels))).softmax(dim=1)
+    assert torch.allclose(checkpoint.load(tmp_path).predict(pixels), expected, atol=1e-5)
+
+
+def test_a_saved_backbone_with_buffers_that_are_computed_comes_back(tmp_path):
+    net = Backbone(2, "test_vit_relpos").eval()
+    checkpoint.save_net(tmp_path, net, ["a", "b"], (160, 160))
+    x = torch.rand(1, 3, 160, 160)
+    with torch.inference_mode():
+        assert torch.allclose(checkpoint.load(tmp_path).net(x), net(x), atol=1e-5)
+
+
+def test_a_model_file_that_names_a_hub_is_refused(tmp_path):
+    net = Backbone(2, "test_resnet", size=32)
+    net.arguments["name"] = "hf-hub:somebody/something"
+    checkpoint.save_net(tmp_path, net, ["a", "b"], (32, 32))
+    with pytest.raises(LearnerError, match="timm has no net"):
+        checkpoint.load(tmp_path)
