@@ -136,8 +136,10 @@ class PropagateSettings:
 
     features: str = setting("pca", "pca, pixels or timm:NAME, behind it @SIZE, @raw, @token or @average")
     weights: str = setting("", "file with the weights of the timm net; empty: timm's by name")
-    neighbors: int = setting(7, "neighbours of each image in the graph", low=1)
-    alpha: float = setting(0.2, "how much an image takes from its neighbours, 0 to 1", high=0.99)
+    neighbors: int = setting(0, "neighbours of each image in the graph; 0: 7 on pixels, 15 on a backbone")
+    alpha: float = setting(
+        0.0, "how much an image takes from its neighbours, up to 1; 0: 0.2 on pixels, 0.8 on a backbone", high=0.99
+    )
     components: int = setting(64, "dimensions of pca", low=1)
     dropout: float = setting(0.3, "dropout before the head that the graph is distilled into", high=0.95)
     mc_samples: int = setting(50, "stochastic predictions for strategies that need them", low=1)

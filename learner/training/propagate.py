@@ -4,7 +4,7 @@ A graph has no weights and nothing stochastic: for Bayesian strategies and for f
 dropout is taught its answers (distillation).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -39,6 +39,11 @@ def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
     features = parse(settings.features, components=settings.components, weights=settings.weights)
     fitted = extractor(task.images, features, task.report)
     embedding = embed(task.images, features, task.report)
+    settings = replace(
+        settings,
+        neighbors=settings.neighbors or (15 if fitted.about else 7),
+        alpha=settings.alpha or (0.8 if fitted.about else 0.2),
+    )
     ids, classes = labeled_ids(task)
     labeled = task.images.positions(ids)
     nodes = _nodes(task, labeled, settings.max_images)
@@ -61,7 +66,7 @@ def _nodes(task: Task, labeled: IntArray, most: int) -> IntArray:
 def _graph(task: Task, embedding: Rows, nodes: IntArray, settings: PropagateSettings) -> Graph:
     """The graph over these images, built once while they stay the same."""
     images = task.images
-    key = (settings.components, settings.neighbors, nodes.tobytes())
+    key = (settings.features, settings.weights, settings.components, settings.neighbors, nodes.tobytes())
     if images.memo.get("graph", (None,))[0] != key:
         images.memo["graph"] = key, Graph.of(embedding[nodes], settings.neighbors, task.report)
     graph: Graph = images.memo["graph"][1]

@@ -40,7 +40,7 @@ def predict(classifier: GraphClassifier, images: ImageSet, needs: frozenset[str]
 
 def reference(task: Task, settings: PropagateSettings) -> LabelSpreading:
     spreading = LabelSpreading(
-        kernel="knn", n_neighbors=settings.neighbors, alpha=settings.alpha, max_iter=1000, tol=1e-9
+        kernel="knn", n_neighbors=settings.neighbors or 7, alpha=settings.alpha or 0.2, max_iter=1000, tol=1e-9
     )
     targets = [task.labels.get(image, -1) for image in task.images.ids.tolist()]
     return spreading.fit(embed(task.images, parse("pca", components=settings.components)), targets)
