@@ -198,6 +198,35 @@ class BasicSettings:
 
 
 @dataclass(frozen=True)
+class TransferSettings:
+    """A pretrained net, fine-tuned on the labeled images."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "study-2021": {
+            "backbone": "wide_resnet50_2.tv_in1k", "optimizer": "adam", "learning_rate": 0.03, "backbone_rate": 1.0,
+            "weight_decay": 0.005, "warmup": 0.0, "label_smoothing": 0.0, "dropout": 0.0,
+        },
+    }  # fmt: skip
+    preset: str = setting(
+        "", "values to start from: study-2021 (WRN-50-2, Adam; its rates look wrong today)", choices=("", *presets)
+    )
+    backbone: str = setting("", "a net of timm; empty: the best one at hand")
+    weights: str = setting("", "file with its weights; random: untrained; empty: timm's by name")
+    size: int = setting(0, "side in pixels to which images are brought; 0: as in its training", high=1024)
+    steps: int = setting(300, "training steps", low=1)
+    batch_size: int = setting(32, "labeled images in one step", low=2)
+    optimizer: str = setting("adamw", "adamw, or adam", choices=("adamw", "adam"))
+    learning_rate: float = setting(0.002, "of the head, at its highest; falls as a cosine")
+    backbone_rate: float = setting(0.1, "of the pretrained part, as a share of that", high=1)
+    warmup: float = setting(0.1, "share of the steps in which the rate rises", high=0.9)
+    weight_decay: float = setting(0.01, "on kernels only")
+    label_smoothing: float = setting(0.05, "how much of each label is spread over all classes", high=0.9)
+    ema_decay: float = setting(0.99, "decay of the averaged weights that predict; less in short runs", high=0.9999)
+    dropout: float = setting(0.3, "dropout before the head", high=0.95)
+    mc_samples: int = setting(20, "stochastic predictions for strategies that need them", low=1)
+
+
+@dataclass(frozen=True)
 class FixmatchSettings:
     """A net trained from scratch on the labeled images and on its own confident answers to the others."""
 

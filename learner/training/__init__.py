@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from learner.config import BasicSettings, FixmatchSettings, FrozenSettings, PropagateSettings, SslSettings
+from learner.config import (
+    BasicSettings,
+    FixmatchSettings,
+    FrozenSettings,
+    PropagateSettings,
+    SslSettings,
+    TransferSettings,
+)
 from learner.data import ImageSet, IntArray
 from learner.errors import TooFewLabels
 from learner.events import Event
@@ -29,6 +36,10 @@ METHODS: dict[str, Row] = {
     "frozen": Row(
         "a head on the embeddings of a pretrained net, which are computed once",
         FrozenSettings, "learner.training.frozen:train",
+    ),
+    "transfer": Row(
+        "a pretrained net, fine-tuned on the labeled images",
+        TransferSettings, "learner.training.transfer:train",
     ),
     "fixmatch": Row(
         "a net from scratch on all images: what it is sure of teaches it the rest; slow",

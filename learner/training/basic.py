@@ -42,7 +42,7 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
         {"rows": batches.rows},
     )  # fmt: skip
     with seeded(rng, device):
-        return training.run(lambda: Said(_step(net, optimizer, *next(batches), settings.label_smoothing)))
+        return training.run(lambda: Said(descend(net, optimizer, *next(batches), settings.label_smoothing)))
 
 
 def _adamw(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:
@@ -75,7 +75,7 @@ class Batches:
         return as_input(self._augment(self._images[chosen], self.draws, flip=self._flip)), self._classes[chosen]
 
 
-def _step(net: Any, optimizer: torch.optim.Optimizer, x: Tensor, classes: Tensor, smoothing: float) -> Tensor:
+def descend(net: Any, optimizer: torch.optim.Optimizer, x: Tensor, classes: Tensor, smoothing: float) -> Tensor:
     """One step down; the loss before it."""
     with scratch.mixed(x.device):
         logits = net(x)

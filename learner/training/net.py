@@ -39,6 +39,7 @@ class NetClassifier:
     device: torch.device
     bayesian: str = "head"  # or "net": what is stochastic
     samples: int = 20  # T
+    side: int | None = None  # of the images that it wants to see, where it is not theirs
 
     def predict(
         self, images: ImageSet, needs: frozenset[str], masks: np.random.Generator, report: Report
@@ -46,7 +47,7 @@ class NetClassifier:
         """Every image of the set. NoDropout when "mc" is needed and nothing in the net is stochastic."""
         sampler = self._sampler(masks) if "mc" in needs else None
         with seeded(masks, self.device):
-            return predict_net(self.net, images, needs, sampler, report, self.device)
+            return predict_net(self.net, images, needs, sampler, report, self.device, self.side)
 
     def _sampler(self, masks: np.random.Generator) -> Sampler:
         arguments = self.net.arguments

@@ -7,9 +7,9 @@ import pytest
 import torch
 from test_basic import shades, weights
 
-from learner.config import BasicSettings, FixmatchSettings
+from learner.config import BasicSettings, FixmatchSettings, TransferSettings
 from learner.errors import Cancelled, NotFinite
-from learner.training import basic, fit, fixmatch
+from learner.training import basic, fit, fixmatch, transfer
 
 FIXMATCH = FixmatchSettings(width=1, steps=12, batch_size=8, mu=2)
 METHODS = {
@@ -18,6 +18,10 @@ METHODS = {
     "fixmatch": (
         fixmatch.train,
         replace(FIXMATCH, steps=24, alignment=True, adaptive=True),
+    ),
+    "transfer": (
+        transfer.train,
+        TransferSettings(backbone="test_resnet", weights="random", size=32, steps=12, batch_size=8),
     ),
     "adam": (fixmatch.train, replace(FIXMATCH, optimizer="adam")),
 }
@@ -31,7 +35,8 @@ class Stop:
         self.heard: list[int] = []
 
     def __call__(self, event) -> None:
-        self.heard.append(event.done)
+        if event.total:
+            self.heard.append(event.done)
         if event.done >= self.after:
             raise Cancelled
 
