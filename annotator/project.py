@@ -17,7 +17,7 @@ from annotator.store import images as image_store
 from annotator.store import project as project_store
 from learner.data import Exam, ImageSet, id_array
 from learner.errors import LearnerError
-from learner.events import Event, Predicted, Progress, RoundFinished, RoundStarted
+from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
 from learner.loop import LoopState, News, Query
 
 ROUNDS = "rounds"  # the folder of their folders
@@ -154,6 +154,9 @@ class StoreProject:
                     rounds.start(self.db, event.round, event.labels)
                     rounds.tell(self.db, "learner", activity="training", done=0, total=0, error=None)
                 self._round = _Round(event.round)
+            case Ranked():
+                with store.write(self.db):
+                    self._queue(event.query, "tail", event.round)
             case Predicted():
                 self._keep(event)
             case RoundFinished():
@@ -183,7 +186,8 @@ class StoreProject:
             self._round.values["folder"] = f"{ROUNDS}/{event.round}"
 
     def _finish(self, event: RoundFinished) -> None:
-        values: dict[str, Any] = {key: getattr(event, key) for key in ("method", "strategy", "labels", "settings")}
+        values: dict[str, Any] = {key: getattr(event, key) for key in ("method", "strategy", "labels")}
+        values["settings"] = event.settings | ({"note": event.note} if event.note else {})
         values |= {key: getattr(event, key) for key in ("train_seconds", "predict_seconds", "select_seconds")}
         if event.evaluation is not None:
             keys = ("accuracy", "low", "high", "balanced_accuracy")

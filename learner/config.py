@@ -278,6 +278,15 @@ class SslSettings(FixmatchSettings):
 
 
 @dataclass(frozen=True)
+class AutoSettings:
+    """A quick method at first, a stronger one when it wins."""
+
+    labels_per_class: int = setting(10, "the stronger method is tried from so many labels per class on, on average")
+    backbone: str = setting("", "a net of timm; empty: the best one at hand, if there is one")
+    weights: str = setting("", "file with its weights; empty: timm's by name")
+
+
+@dataclass(frozen=True)
 class TypiclustSettings:
     """Typical images of the largest uncovered clusters."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from learner.evaluate import Evaluation
+    from learner.loop import Query
     from learner.predict import Predictions
     from learner.training import Classifier
 
@@ -22,6 +23,14 @@ class Progress:
     activity: str  # "training", "scoring", "choosing", "embedding"
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a classifier on the way would ask: for the queue, while the round goes on training."""
+
+    round: int
+    query: "Query"
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class RoundFinished:
     predict_seconds: float
     select_seconds: float
     settings: dict[str, Any] = field(default_factory=dict)
+    note: str = ""  # why it learned that way, where that was chosen
 
 
-Event = RoundStarted | Progress | Predicted | RoundFinished
+Event = RoundStarted | Progress | Ranked | Predicted | RoundFinished

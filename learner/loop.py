@@ -5,6 +5,7 @@ A project hands out what people said, and takes rankings and progress; everythin
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +18,9 @@ from learner.acquisition.candidates import Candidates, Picks, Side
 from learner.config import Choice, LoopSettings, as_dict
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.device import memory_named
-from learner.errors import NotFinite
+from learner.errors import LearnerError, NotFinite
 from learner.evaluate import Evaluation, evaluate
-from learner.events import Event, Predicted, Progress, RoundFinished, RoundStarted
+from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
 from learner.features import Features, embed, named, parse
 from learner.predict import Predictions
 from learner.registry import lookup
@@ -192,7 +193,7 @@ def _play(round: _Round) -> LoopState:
     project.report(
         RoundFinished(
             number,
-            round.method.name,
+            getattr(classifier, "method", round.method.name),
             round.strategy.name,
             len(labels),
             tuple(per_class.tolist()),
@@ -201,6 +202,7 @@ def _play(round: _Round) -> LoopState:
             times[2] - times[1],
             times[3] - times[2],
             _settings(round),
+            getattr(classifier, "note", ""),
         )
     )
     project.save_state(state)
@@ -213,13 +215,34 @@ def _settings(round: _Round) -> dict[str, Any]:
 
 
 def _train(round: _Round) -> Classifier:
-    state = round.state
+    state, project = round.state, round.project
     task = Task(
-        round.images, round.labels, round.project.num_classes, state.seed, state.round, round.needs,
-        round.project.report, round.project.folder,
+        round.images, round.labels, project.num_classes, state.seed, state.round, round.needs, project.report,
+        _audit(project), partial(_rank, round), project.folder,
     )  # fmt: skip
     classifier: Classifier = lookup("method", METHODS, round.method.name).load()(task, round.method.settings)
     return classifier
+
+
+def _audit(project: Project) -> Exam | None:
+    """What a method may choose by: never a test set."""
+    exam = project.exam()
+    return exam if exam is not None and exam.source == "audit" else None
+
+
+def _rank(round: _Round, classifier: Classifier) -> None:
+    """Refill the queue by a classifier on the way. Changes nothing of what the round leaves, and never ends it."""
+    state, size = round.state, round.settings.tail_size
+    if not size:
+        return
+    rng = stream(state.seed, state.round, "ranked")
+    try:
+        predictions = classifier.predict(round.images, round.needs, rng, round.project.report)
+        _require_finite(predictions)
+        candidates = _candidates(round, predictions).without(id_array(state.query.ids))
+        round.project.report(Ranked(state.round, _ask(round.strategy, candidates, size, rng)))
+    except LearnerError:
+        pass  # it was one ranking more; the round says what is wrong, if it lasts
 
 
 def _predict(round: _Round, classifier: Classifier) -> tuple[Predictions, Evaluation | None]:

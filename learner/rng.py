@@ -4,15 +4,16 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["start", "init", "data", "masks", "select", "tail"]
-_PURPOSES: tuple[Purpose, ...] = ("start", "init", "data", "masks", "select", "tail")
+Purpose = Literal["start", "init", "data", "masks", "select", "tail", "ranked"]
+_PURPOSES: tuple[Purpose, ...] = ("start", "init", "data", "masks", "select", "tail", "ranked")
 
 
 def stream(seed: int, round: int, purpose: Purpose) -> np.random.Generator:
     """The generator of one purpose in one round of one seed: same arguments, same numbers, any process.
 
     start: the selection before there is any label; init: weights; data: order and augmentation;
-    masks: Monte Carlo dropout; select: the strategy; tail: the images that follow the query.
+    masks: Monte Carlo dropout; select: the strategy; tail: the images that follow the query;
+    ranked: rankings while a round trains.
     """
     return np.random.default_rng([seed, round, _PURPOSES.index(purpose)])
 

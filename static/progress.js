@@ -105,7 +105,7 @@ function roundRow(round) {
     {},
     Object.assign(header(round.number), { className: "number" }),
     make("td", { textContent: round.strategy }),
-    make("td", { textContent: round.method }),
+    make("td", {}, round.method, ...(round.note ? [make("small", { textContent: round.note })] : [])),
     number(round.labels.toLocaleString("en")),
     number(round.finished ? seconds.toFixed(1) : "…"),
     make("td", { textContent: outcome(round) }),

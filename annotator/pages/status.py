@@ -1,5 +1,6 @@
 """Where the project stands, in one dictionary: for the pages, `annotator status` and tests."""
 
+import json
 import time
 from typing import Any
 
@@ -92,4 +93,5 @@ def _round(row: dict[str, Any], needed: int) -> dict[str, Any]:
     figures = {
         key: shown[name] if shown else None for key, name in (("accuracy", "value"), ("low", "low"), ("high", "high"))
     }
-    return {key: row[key] for key in keys} | {"seconds": seconds} | figures
+    note = json.loads(row["settings"] or "{}").get("note")
+    return {key: row[key] for key in keys} | {"seconds": seconds, "note": note} | figures

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from learner.config import (
+    AutoSettings,
     BasicSettings,
     FixmatchSettings,
     FrozenSettings,
@@ -15,7 +16,7 @@ from learner.config import (
     SslSettings,
     TransferSettings,
 )
-from learner.data import ImageSet, IntArray
+from learner.data import Exam, ImageSet, IntArray
 from learner.errors import TooFewLabels
 from learner.events import Event
 from learner.registry import Row
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from learner.predict import Predictions
 
 METHODS: dict[str, Row] = {
+    "auto": Row(
+        "what suits the images and the machine: a quick method, then a stronger one when it wins",
+        AutoSettings, "learner.training.auto:train",
+    ),
     "propagate": Row(
         "label spreading over the neighbours of each image: semi-supervised, well under a second",
         PropagateSettings, "learner.training.propagate:train", paper="Zhou et al. 2003",
@@ -56,6 +61,10 @@ def _silent(event: Event) -> None:
     pass
 
 
+def _unranked(classifier: "Classifier") -> None:
+    pass
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """Everything a method learns from in one round."""
@@ -67,6 +76,8 @@ class Task:
     round: int = 0
     needs: frozenset[str] = frozenset()  # what the strategy will ask of `predict`
     report: Callable[[Event], None] = field(default=_silent, repr=False)  # raises Cancelled to stop
+    exam: Exam | None = field(default=None, repr=False)  # to choose between classifiers by, never to train on
+    rank: Callable[["Classifier"], None] = field(default=_unranked, repr=False)  # a classifier on the way: see Ranked
     folder: Path | None = None  # for what outlives a killed round; None: nothing does
 
     def stream(self, purpose: Purpose) -> np.random.Generator:

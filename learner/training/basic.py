@@ -1,5 +1,6 @@
 """basic: a net from scratch on the labeled images alone."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,13 +24,17 @@ def train(task: Task, settings: BasicSettings) -> NetClassifier:
         require_stochastic(settings.bayesian, settings.dropout, settings.block_dropout)
     device = pick_device()
     net = scratch.build(task, settings).to(device, memory_format=torch.channels_last)
+    return _fit(net, task, settings, device)
+
+
+def _classifier(task: Task, settings: BasicSettings, device: torch.device, net: Any) -> NetClassifier:
     height, width = task.images.pixels.shape[1:3]
-    net = _fit(net, task, settings, device)
     return NetClassifier(net, (height, width), device, settings.bayesian, settings.mc_samples)
 
 
-def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) -> Any:
-    """Train `net`; the averaged copy, in evaluation mode."""
+def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) -> NetClassifier:
+    """Train `net`; the averaged copy predicts."""
+    finish = partial(_classifier, task, settings, device)
     steps = settings.steps or (300 if scratch.is_small(task.images) else 2000)
     recipe, usual = (_adamw, 0.004) if scratch.is_plain(task, settings) else (_sgd, 0.03)
     rate = settings.learning_rate or usual
@@ -39,10 +44,10 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
     batches = Batches(task, settings, generator(rng), device)
     training = Training(
         task, settings, net, optimizer, schedule, averaged, batches.draws, device, steps, settings.batch_size,
-        {"rows": batches.rows},
+        finish, {"rows": batches.rows},
     )  # fmt: skip
     with seeded(rng, device):
-        return training.run(lambda: Said(descend(net, optimizer, *next(batches), settings.label_smoothing)))
+        return finish(training.run(lambda: Said(descend(net, optimizer, *next(batches), settings.label_smoothing))))
 
 
 def _adamw(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:

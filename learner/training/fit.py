@@ -18,10 +18,12 @@ from torch.optim.swa_utils import AveragedModel
 from learner import checkpoint
 from learner.config import as_dict
 from learner.events import Progress
-from learner.training import Task, scratch
+from learner.training import Classifier, Task, scratch
 
 FILE = "training.safetensors"  # of a training that is not finished
 SAVE_SECONDS = 30.0  # between two of them
+RANK_SECONDS = 120.0  # between two rankings on the way
+RANK_SHARE = 0.05  # of the time, at most, goes into them
 HEARD_SECONDS = 0.4  # at most until somebody who wants it to stop is heard
 clock = time.monotonic
 
@@ -55,6 +57,7 @@ class Training:
     device: torch.device
     steps: int
     images: int  # in one step
+    classifier: Callable[[Any], Classifier]  # of a net in evaluation mode
     parts: dict[str, Stateful] = field(default_factory=dict)
 
     def run(self, step: Callable[[], Said]) -> Any:
@@ -149,6 +152,7 @@ class Ear:
         self._hooks: list[Any] = []
         self._event = Progress("training", done, training.steps)
         self._heard = self._saved = self._started = clock()
+        self._rank_at = self._heard + RANK_SECONDS
         self._first: int | None = None  # the step at which the stopwatch began
         self._every = scratch.report_every(training.steps)
 
@@ -188,6 +192,8 @@ class Ear:
         self._event = Progress(f"training ({self._words(done, now, said)})", done, training.steps)
         try:
             training.task.report(self._event)
+            if now >= self._rank_at and done < training.steps:
+                self._rank()
         except BaseException:
             with contextlib.suppress(OSError):  # asked to stop: nothing of it is lost, unless the disk is full
                 training.save(done)
@@ -195,6 +201,12 @@ class Ear:
         if now - self._saved >= SAVE_SECONDS:
             training.save(done)
             self._saved = clock()
+
+    def _rank(self) -> None:
+        """Show what the averaged net knows so far; nothing of the training is touched by it."""
+        began, training = clock(), self._training
+        training.task.rank(training.classifier(training.averaged.module.eval()))
+        self._rank_at = clock() + max(RANK_SECONDS, (clock() - began) / RANK_SHARE)
 
     def _words(self, done: int, now: float, said: Said) -> str:
         """Loss, details, images a second and the time left."""

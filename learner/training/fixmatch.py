@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -49,13 +50,17 @@ def train(task: Task, settings: FixmatchSettings) -> NetClassifier:
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = settings.norm_momentum
+    return _fit(net, task, settings, device)
+
+
+def _classifier(task: Task, settings: FixmatchSettings, device: torch.device, net: Any) -> NetClassifier:
     height, width = task.images.pixels.shape[1:3]
-    net = _fit(net, task, settings, device)
     return NetClassifier(net, (height, width), device, settings.bayesian, settings.mc_samples)
 
 
-def _fit(net: Any, task: Task, settings: FixmatchSettings, device: torch.device) -> Any:
-    """Train `net`; the averaged copy, in evaluation mode."""
+def _fit(net: Any, task: Task, settings: FixmatchSettings, device: torch.device) -> NetClassifier:
+    """Train `net`; the averaged copy predicts."""
+    finish = partial(_classifier, task, settings, device)
     steps = settings.steps or (600 if scratch.is_small(task.images) else 20_000)
     optimizer, schedule = _descent(net, settings, steps)
     averaged = scratch.averaged(net, settings.ema_decay, steps)
@@ -65,7 +70,7 @@ def _fit(net: Any, task: Task, settings: FixmatchSettings, device: torch.device)
     parts: dict[str, Stateful] = {"labeled": batches.labeled, "unlabeled": batches.unlabeled, "teacher": teacher}
     in_one_step = (1 + 2 * settings.mu) * settings.batch_size
     training = Training(
-        task, settings, net, optimizer, schedule, averaged, batches.draws, device, steps, in_one_step, parts
+        task, settings, net, optimizer, schedule, averaged, batches.draws, device, steps, in_one_step, finish, parts
     )
 
     def step() -> Said:
@@ -73,7 +78,7 @@ def _fit(net: Any, task: Task, settings: FixmatchSettings, device: torch.device)
         return Said(losses.total(settings.unlabeled_weight), {"sure of": losses.mask_rate})
 
     with seeded(rng, device):
-        return training.run(step)
+        return finish(training.run(step))
 
 
 def _descent(net: Any, settings: FixmatchSettings, steps: int) -> Recipe:

@@ -1,6 +1,7 @@
 """transfer: a pretrained net, fine-tuned on the labeled images: the head at the full rate, the rest at a lower one."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,10 @@ def train(task: Task, settings: TransferSettings) -> NetClassifier:
     device = pick_device()
     net = _build(task, settings).to(device)
     net = net.to(memory_format=torch.channels_last)
-    net = _fit(net, task, settings, device)
+    return _fit(net, task, settings, device)
+
+
+def _classifier(settings: TransferSettings, device: torch.device, net: Backbone) -> NetClassifier:
     return NetClassifier(net, (net.size, net.size), device, "head", settings.mc_samples, side=net.size)
 
 
@@ -42,8 +46,9 @@ def _build(task: Task, settings: TransferSettings) -> Backbone:
     return net
 
 
-def _fit(net: Any, task: Task, settings: TransferSettings, device: torch.device) -> Any:
-    """Train `net`; the averaged copy, in evaluation mode."""
+def _fit(net: Any, task: Task, settings: TransferSettings, device: torch.device) -> NetClassifier:
+    """Train `net`; the averaged copy predicts."""
+    finish = partial(_classifier, settings, device)
     ids, labels = labeled_ids(task)
     images = torch.from_numpy(task.images.sized(ids, net.size)[0]).to(device)  # (n, H, W, 3) uint8
     classes = torch.from_numpy(labels).to(device)
@@ -55,7 +60,7 @@ def _fit(net: Any, task: Task, settings: TransferSettings, device: torch.device)
     rows = scratch.Shuffled(len(ids), settings.batch_size, draws)
     training = Training(
         task, settings, net, optimizer, schedule, averaged, draws, device, settings.steps, settings.batch_size,
-        {"rows": rows},
+        finish, {"rows": rows},
     )  # fmt: skip
 
     def step() -> Said:
@@ -64,7 +69,7 @@ def _fit(net: Any, task: Task, settings: TransferSettings, device: torch.device)
         return Said(basic.descend(net, optimizer, x, classes[chosen], settings.label_smoothing))
 
     with seeded(rng, device):
-        return training.run(step)
+        return finish(training.run(step))
 
 
 def _fit_scale(net: Backbone, images: Tensor) -> None:

@@ -3,6 +3,7 @@
 import errno
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from test_basic import shades, weights
@@ -54,6 +55,55 @@ def test_stopped_and_gone_on_with_is_as_never_stopped(name, tmp_path):
     assert torch.equal(again, whole)
     assert min(rest.heard) > settings.steps // 2
     assert not list(tmp_path.iterdir())  # nothing is left of a training that is finished
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_rankings_on_the_way_change_nothing(name, monkeypatch):
+    """Also where the classifier is asked for stochastic predictions in between."""
+    train, settings = METHODS[name]
+    whole = weights(train(shades(), settings))
+    monkeypatch.setattr(fit, "RANK_SECONDS", 0.0)
+    monkeypatch.setattr(fit, "RANK_SHARE", 1e9)
+    said = []
+
+    def rank(classifier):
+        masks = np.random.default_rng(len(said))
+        said.append(classifier.predict(shades().images, frozenset({"mc"}), masks, lambda event: None).probs)
+
+    assert torch.equal(weights(train(shades(rank=rank), settings)), whole)
+    assert len(said) > 2
+    assert not torch.equal(said[0], said[-1])
+
+
+def test_rankings_take_no_more_than_their_share_of_the_time(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(fit, "clock", lambda: now[0])
+    monkeypatch.setattr(fit, "RANK_SECONDS", 2.0)
+    ranked = []
+
+    def report(event):
+        now[0] += 1.0
+
+    def rank(classifier):
+        ranked.append(now[0])
+        now[0] += 0.5
+
+    train, settings = METHODS["basic"]
+    train(shades(report=report, rank=rank), settings)
+    assert ranked[0] >= 2.0
+    assert ranked[1] - ranked[0] >= 0.5 / fit.RANK_SHARE
+
+
+def test_stopped_while_it_ranks_nothing_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "RANK_SECONDS", 0.0)
+    train, settings = METHODS["basic"]
+
+    def rank(classifier):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train(shades(rank=rank, folder=tmp_path), settings)
+    assert (tmp_path / fit.FILE).is_file()
 
 
 def test_a_file_of_another_training_is_not_gone_on_with(tmp_path):

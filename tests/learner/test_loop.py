@@ -1,5 +1,6 @@
 """The loop, on a project in memory and on one in a store: the same contract, the same rounds."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from learner.acquisition import STRATEGIES
 from learner.config import BasicSettings, Choice, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
 from learner.errors import Cancelled, NotFinite, OutOfMemory
-from learner.events import Predicted, RoundFinished, RoundStarted
+from learner.events import Predicted, Ranked, RoundFinished, RoundStarted
 from learner.loop import LoopState, Project, Query, advance
 from learner.simulate import MemoryProject
+from learner.training import fit
 
 PROPAGATE = Choice("propagate", PropagateSettings(mc_samples=5))
 MARGIN = Choice("margin")
@@ -199,6 +201,86 @@ def test_the_tail_follows_the_query():
     assert len(project.tail.ids) == 3
     assert not set(project.tail.ids) & asked
     assert state.query.ids == ()
+
+
+BASIC = Choice("basic", BasicSettings(width=1, steps=9, batch_size=8))
+
+
+def played(monkeypatch, seconds: float, **changed: object) -> tuple[MemoryProject, list[Ranked]]:
+    """A run in which classifiers on the way are ranked after so many seconds."""
+    monkeypatch.setattr(fit, "RANK_SECONDS", seconds)
+    monkeypatch.setattr(fit, "RANK_SHARE", 1e9)
+    found: list[Ranked] = []
+    images, classes = some_images()
+    project = MemoryProject(
+        images, 3, truth=classes, report=lambda event: found.append(event) if isinstance(event, Ranked) else None
+    )
+    advance(project, BASIC, Choice("bald"), replace(SETTINGS, budget=12, **changed))
+    return project, found
+
+
+def test_rankings_on_the_way_leave_the_rounds_as_they_are(monkeypatch):
+    project, ranked = played(monkeypatch, 0.0)
+    other, none = played(monkeypatch, 1e9)
+    assert ranked
+    assert not none
+    assert project.load_state() == other.load_state()
+    assert project.asked == other.asked
+
+
+def test_a_ranking_on_the_way_holds_nothing_that_was_asked_or_is_open(monkeypatch):
+    project, ranked = played(monkeypatch, 0.0)
+    for event in ranked:
+        before = {image for query in project.asked[: event.round] for image in query.ids}
+        assert len(event.query.ids) == 3
+        assert not set(event.query.ids) & before
+
+
+def test_without_a_tail_nothing_is_ranked_on_the_way(monkeypatch):
+    assert not played(monkeypatch, 0.0, tail_size=0)[1]
+
+
+def test_a_ranking_that_cannot_be_made_ends_no_round(monkeypatch):
+    whole, _ = played(monkeypatch, 1e9)
+    monkeypatch.setattr(loop, "_candidates", ranked_fails(loop._candidates))
+    project, ranked = played(monkeypatch, 0.0)
+    assert not ranked
+    assert project.load_state() == whole.load_state()
+
+
+def ranked_fails(candidates):
+    """Candidates that cannot be had while a net is on its way."""
+
+    def fail(*arguments):
+        if "_rank" in {frame.function for frame in inspect.stack()}:
+            raise NotFinite("not yet")
+        return candidates(*arguments)
+
+    return fail
+
+
+def test_a_store_shows_a_ranking_at_once_and_leaves_what_is_on_a_screen(make_instance):
+    project = StoreProject(make_instance())
+    ids = project.images.ids.tolist()
+    advance(project, PROPAGATE, MARGIN, SETTINGS)
+    query = project.load_state().query.ids
+    free = [image for image in ids if image not in query]
+
+    def tail() -> list[int]:
+        sql = "SELECT image_id FROM queue WHERE source = 'tail' ORDER BY rank"
+        return [image for (image,) in project.db.execute(sql).fetchall()]
+
+    project.publish(Query(tuple(free[:3]), "margin"), "tail", 0)
+    with store.write(project.db):
+        project.db.execute(
+            "UPDATE queue SET tab = 'tab', leased_until = ? WHERE image_id = ?", [project._now() + 60, free[0]]
+        )
+    project.report(RoundStarted(1, 4))
+    project.report(Ranked(1, Query(tuple(free[5:8]), "margin")))
+    assert set(tail()) == {free[0], *free[5:8]}
+    assert project.load_state().query.ids == query
+    project.publish(Query(tuple(free[9:11]), "margin"), "tail", 1)  # the round's own waits for its end
+    assert set(tail()) == {free[0], *free[5:8]}
 
 
 def test_labels_at_hand_make_the_first_round_due_at_once():
