@@ -55,6 +55,11 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
     return dict(value.split("=", 1) for value in values)
 
 
+def _whole(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A path that means the same wherever the learning process runs."""
+    return str(Path(value).resolve()) if value else None
+
+
 def learning_options(function: F) -> F:
     """What and how the learner learns."""
     for option in (
@@ -73,6 +78,12 @@ def learning_options(function: F) -> F:
             callback=_pairs,
             metavar="NAME=VALUE",
             help="A setting of the method.",
+        ),
+        click.option(
+            "--weights",
+            type=click.Path(exists=True, dir_okay=False),
+            callback=_whole,
+            help="File with the weights of a pretrained net, for methods that use one.",
         ),
         click.option("--method", type=click.Choice(list(METHODS)), help="How it learns."),
     ):
@@ -157,14 +168,19 @@ def _facts(options: dict[str, Any]) -> dict[str, Any]:
     if options["query_size"]:
         loop["query_size"] = options["query_size"]
     chosen = {key: options[key] for key in ("method", "strategy") if options[key]}
-    if options["method_set"]:
-        chosen["method_settings"] = options["method_set"]
+    settings = _method_settings(options["method_set"], options["weights"])
+    if settings:
+        chosen["method_settings"] = settings
     return {
         "seed": options["seed"],
         "audit_share": options["audit_share"],
         "keep_rounds": options["keep_rounds"],
         "learning": {**chosen, "loop": loop},
     }
+
+
+def _method_settings(values: dict[str, str], weights: str | None) -> dict[str, str]:
+    return values | ({"weights": weights} if weights else {})
 
 
 def _serve(instance: Path, options: dict[str, Any]) -> None:
@@ -315,7 +331,8 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
 @learning_options
 def simulate(
     oracle: str, dataset: str, flip: bool | None, strategies: tuple[str, ...], seeds: int, budget: int, out: Path,
-    quiet: bool, method: str | None, query_size: int | None, loop: dict[str, str], method_set: dict[str, str],
+    quiet: bool, method: str | None, weights: str | None, query_size: int | None, loop: dict[str, str],
+    method_set: dict[str, str],
 ) -> None:  # fmt: skip
     """Run the same loop with the truth as the annotator, and compare strategies."""
     from annotator.simulating import simulate as run
@@ -329,9 +346,10 @@ def simulate(
         "full_query_only": True,
     }
     settings = resolve(LoopSettings, defaults, loop)
+    given = _method_settings(method_set, weights)
     if flip is not None:
         dataset += "@flip" if flip else "@no-flip"
-    click.echo(run(dataset, method or "propagate", method_set, strategies, range(seeds), settings, out, bar=not quiet))
+    click.echo(run(dataset, method or "propagate", given, strategies, range(seeds), settings, out, bar=not quiet))
 
 
 if __name__ == "__main__":

@@ -282,8 +282,10 @@ class AutoSettings:
     """A quick method at first, a stronger one when it wins."""
 
     labels_per_class: int = setting(10, "the stronger method is tried from so many labels per class on, on average")
-    backbone: str = setting("", "a net of timm; empty: the best one at hand, if there is one")
-    weights: str = setting("", "file with its weights; empty: timm's by name")
+    features: str = setting(
+        "auto", "what it sees: pca, timm:NAME ...; auto: the best pretrained net at hand, if there is one"
+    )
+    weights: str = setting("", "file with the weights of the timm net; empty: timm's by name")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from learner.errors import LearnerError
 IntArray = NDArray[np.int64]
 ByteArray = NDArray[np.uint8]
 BoolArray = NDArray[np.bool_]
+SMALL = 16  # px
 
 
 class Originals(Protocol):
@@ -61,6 +62,11 @@ class ImageSet:
     def side(self) -> int:
         """The shorter side in pixels."""
         return int(min(self.pixels.shape[1:3]))
+
+    @property
+    def is_small(self) -> bool:
+        """Too few pixels for what a net of photographs or a residual net looks for."""
+        return self.originals is None and max(self.pixels.shape[1:3]) <= SMALL
 
     def positions(self, ids: IntArray) -> IntArray:
         """Where `ids` stand in `self.ids`; LearnerError for one that is not in the set."""

@@ -327,7 +327,7 @@ def _features(round: _Round) -> Features:
     """What strategies see of an image: the setting's, else what the method sees, else pca."""
     seen = as_dict(round.method.settings)
     more = {name: seen[name] for name in ("components", "weights") if name in seen}
-    text = round.settings.features or named(seen.get("features", "pca"))
+    text = named(round.settings.features or seen.get("features", "pca"), round.images)
     return parse(text, **more)
 
 

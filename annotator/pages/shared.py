@@ -65,7 +65,7 @@ def field(values: dict[str, Any], name: str, kind: type, *, optional: bool = Fal
         raise AnnotatorError(f"{name!r} must be of type {kind.__name__}, not {value!r:.40}")
     if isinstance(value, str) and not value.isprintable():
         raise AnnotatorError(f"{name!r} holds characters that do not print")
-    size: float = len(value) if isinstance(value, str | list) else abs(cast(float, value))
+    size: float = len(value) if isinstance(value, str | list | dict) else abs(cast(float, value))
     if not size <= limit:  # not >: NaN is refused too
         raise AnnotatorError(f"{name!r} is larger than {limit}")
     return value

@@ -85,13 +85,14 @@ PCA = parse("pca")
 DEFAULT = "vit_small_patch16_224.dino"  # where no weights are at hand and the network has to help
 
 
-def named(text: str) -> str:
-    """The features that an empty text stands for: of the best pretrained net at hand."""
-    if text:
+def named(text: str, images: ImageSet) -> str:
+    """`text`; for an empty one those of the best pretrained net at hand; for `auto` the same, or pca without one."""
+    if text not in ("", "auto"):
         return text
     from learner.models.weights import at_hand
 
-    return f"timm:{at_hand() or DEFAULT}"
+    name = at_hand() or DEFAULT
+    return "pca" if text == "auto" and (images.is_small or not at_hand()) else f"timm:{name}"
 
 
 def _silent(event: Event) -> None:

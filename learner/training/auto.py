@@ -14,10 +14,10 @@ import torch
 
 from learner.config import AutoSettings, Choice, resolve
 from learner.data import ImageSet
-from learner.models import weights
+from learner.features import named
 from learner.predict import Report
 from learner.rng import stream
-from learner.training import METHODS, Classifier, Task, require_two_classes, scratch
+from learner.training import METHODS, Classifier, Task, require_two_classes
 
 if TYPE_CHECKING:
     from learner.predict import Predictions
@@ -54,14 +54,14 @@ class Chosen:
 
 def plan(images: ImageSet, settings: AutoSettings, has_gpu: bool) -> Plan:
     """What suits these images on this machine."""
-    name = settings.backbone or ("" if scratch.is_small(images) else weights.at_hand())
-    seen = {"features": f"timm:{name}", "weights": settings.weights} if name else {"features": "pca"}
+    text = named(settings.features, images)
+    seen = {"features": text, "weights": settings.weights}
     quick = _choice("propagate", seen)
     if has_gpu and max(images.pixels.shape[1:3]) <= LARGE and images.originals is None:
         return Plan(quick, _choice("fixmatch", {}), "small images and a graphics card")
-    if name:
-        return Plan(quick, _choice("frozen", seen), f"the weights of {name} are at hand")
-    why = "images of a few pixels" if scratch.is_small(images) else "no pretrained weights are at hand"
+    if text.startswith("timm:"):
+        return Plan(quick, _choice("frozen", seen), f"{text.removeprefix('timm:')} is at hand")
+    why = "images of a few pixels" if images.is_small else "no pretrained weights are at hand"
     return Plan(quick, _choice("basic", {}), why)
 
 

@@ -29,7 +29,7 @@ def train(task: Task, settings: FrozenSettings) -> "FrozenClassifier":
     require_two_classes(task)
     if "mc" in task.needs and not settings.dropout:
         raise NoDropout(NO_HEAD_DROPOUT)
-    text = named(settings.features)
+    text = named(settings.features, task.images)
     features = parse(text, components=settings.components, weights=settings.weights)
     fitted = extractor(task.images, features, task.report)
     embedding = embed(task.images, features, task.report)

@@ -19,7 +19,7 @@ from learner.data import ImageSet, IntArray
 from learner.device import generator, seeded
 from learner.errors import NoDropout
 from learner.events import Progress
-from learner.features import Extractor, embed, extract, extractor, parse, seen_size
+from learner.features import Extractor, embed, extract, extractor, named, parse, seen_size
 from learner.models.head import Embedded
 from learner.predict import Predictions, Report, head_sampler, predict_embedding
 from learner.training import Task, labeled_ids, require_two_classes
@@ -36,7 +36,8 @@ NOISE = 0.6  # in standard deviations of the embedding
 def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
     """Spread the labels. The graph depends on the images alone and is kept with them. Raises TooFewLabels."""
     require_two_classes(task)
-    features = parse(settings.features, components=settings.components, weights=settings.weights)
+    text = named(settings.features, task.images)
+    features = parse(text, components=settings.components, weights=settings.weights)
     fitted = extractor(task.images, features, task.report)
     embedding = embed(task.images, features, task.report)
     settings = replace(

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from learner.data import ImageSet
+from learner.data import SMALL, ImageSet
 from learner.device import seeded
 from learner.errors import NotFinite
 from learner.models import MODELS
 from learner.training import Task
 
-SMALL = 16  # px: up to here a plain net and a short training suffice
 REPORTS = 40  # in a training
 RESIDENT = 0.4  # of a graphics card's free memory
 UNHEARD = 50  # steps at most between two reports: a long training must hear that it shall stop
@@ -37,6 +36,7 @@ class Shape(Protocol):
 
 
 def is_small(images: ImageSet) -> bool:
+    """Up to here a plain net and a short training suffice."""
     height, width = images.pixels.shape[1:3]
     return bool(max(height, width) <= SMALL)
 

@@ -13,6 +13,7 @@ from annotator.errors import AnnotatorError
 from annotator.pages import PAGES
 from annotator.store import db as store
 
+CHANGING = ["/api/label", "/api/next", "/api/release", "/api/heartbeat", "/api/learner/pause", "/api/settings"]
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
@@ -47,7 +48,9 @@ def browser(instance: Path) -> Browser:
     return Browser(create_app(instance).test_client())
 
 
-@pytest.mark.parametrize("path", ["/", "/progress", "/files", "/api/status", "/api/progress", "/api/history"])
+@pytest.mark.parametrize(
+    "path", ["/", "/progress", "/settings", "/files", "/api/status", "/api/progress", "/api/history"]
+)
 def test_every_page_answers(browser, path):
     assert browser.client.get(path).status_code == 200
 
@@ -132,7 +135,7 @@ def test_a_huge_body_is_refused(browser):
     assert browser.say(1, "u" * (security.MAX_BODY_BYTES + 1)).status_code == 413
 
 
-@pytest.mark.parametrize("path", ["/api/label", "/api/next", "/api/release", "/api/heartbeat", "/api/learner/pause"])
+@pytest.mark.parametrize("path", CHANGING)
 def test_a_changing_request_without_token_is_refused(browser, path):
     assert browser.client.post(path, json={"tab": "t"}).status_code == 400
 
@@ -140,7 +143,7 @@ def test_a_changing_request_without_token_is_refused(browser, path):
 def test_every_changing_route_is_tested_above(browser):
     rules = browser.client.application.url_map.iter_rules()
     changing = {rule.rule for rule in rules if rule.methods & {"POST", "PUT", "PATCH", "DELETE"}}
-    assert changing == {"/api/label", "/api/next", "/api/release", "/api/heartbeat", "/api/learner/pause"}
+    assert changing == set(CHANGING)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", ""])

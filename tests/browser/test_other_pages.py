@@ -8,7 +8,7 @@ from live import Live
 from playwright.sync_api import Browser, BrowserContext
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-PAGES = ["", "progress", "files"]
+PAGES = ["", "progress", "settings", "files"]
 
 
 @pytest.fixture
@@ -77,6 +77,32 @@ def test_learning_can_be_paused_and_goes_on(context: BrowserContext, live: Live)
         page.click(f"#pause:text-is('{text}'):enabled")
         page.wait_for_selector(f"#pause:not(:text-is('{text}')):enabled")
         assert live.get("/api/status")["status"]["learner"]["paused"] is paused
+
+
+def test_settings_are_changed_with_the_keyboard_and_the_next_round_follows(
+    labeler: Labeler, live: Live, problems: Problems
+) -> None:
+    page = labeler.page
+    page.goto(live.url + "settings")
+    page.focus("input[name=method]:checked")
+    while page.locator("input[name=method]:checked").get_attribute("value") != "frozen":
+        page.keyboard.press("ArrowDown")
+    assert page.locator("details[data-method]:not([hidden])").get_attribute("data-method") == "frozen"
+    page.focus("details[data-method=frozen] summary")
+    page.keyboard.press("Enter")
+    page.fill("#frozen-features", "pca")
+    page.fill("#frozen-dropout", "2")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#trouble:has-text('dropout')")
+    problems.clear()
+    page.fill("#frozen-dropout", "")
+    page.click("#save")
+    page.wait_for_selector("#said:has-text('learns by frozen')")
+    assert page.locator("#trouble").text_content() == ""
+    page.goto(live.url)
+    labeler.answer_truly(12)
+    labeler.saved()
+    live.until("/api/progress", lambda answer: any(row["method"] == "frozen" for row in answer["rounds"]))
 
 
 def test_an_unknown_page_shows_the_way_out(context: BrowserContext, live: Live, problems: Problems) -> None:

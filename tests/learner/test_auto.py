@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from learner import checkpoint
+from learner.acquisition import STRATEGIES
 from learner.config import AutoSettings, BasicSettings, Choice, FrozenSettings, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
 from learner.errors import TooFewLabels
 from learner.events import RoundFinished
+from learner.features import parse
 from learner.loop import advance
 from learner.models import weights
 from learner.simulate import MemoryProject
@@ -44,10 +46,10 @@ def planned(monkeypatch, quick: Choice, strong: Choice) -> None:
     [
         (8, False, "net", ("propagate", "pca", "basic", "images of a few pixels")),
         (32, False, "", ("propagate", "pca", "basic", "no pretrained weights are at hand")),
-        (32, False, "net", ("propagate", "timm:net", "frozen", "the weights of net are at hand")),
+        (32, False, "net", ("propagate", "timm:net", "frozen", "net is at hand")),
         (32, True, "net", ("propagate", "timm:net", "fixmatch", "small images and a graphics card")),
         (32, True, "", ("propagate", "pca", "fixmatch", "small images and a graphics card")),
-        (96, True, "net", ("propagate", "timm:net", "frozen", "the weights of net are at hand")),
+        (96, True, "net", ("propagate", "timm:net", "frozen", "net is at hand")),
     ],
 )
 def test_images_and_machine_decide_between_whom(monkeypatch, side, gpu, at_hand, expected):
@@ -58,8 +60,18 @@ def test_images_and_machine_decide_between_whom(monkeypatch, side, gpu, at_hand,
 
 def test_a_named_backbone_is_taken_whatever_is_at_hand(monkeypatch):
     monkeypatch.setattr(weights, "at_hand", lambda: "")
-    found = auto.plan(shades(6)[0], AutoSettings(backbone="test_resnet", weights="random"), False)
+    found = auto.plan(shades(6)[0], AutoSettings(features="timm:test_resnet", weights="random"), False)
     assert (found.strong.settings.features, found.strong.settings.weights) == ("timm:test_resnet", "random")
+
+
+def test_strategies_see_what_auto_sees(monkeypatch):
+    images, classes = shades(60, 32)
+    project = MemoryProject(images, 3, truth=classes)
+    chosen = Choice("auto", AutoSettings(features="timm:test_resnet@32", weights="random"))
+    strategy = Choice("typiclust", STRATEGIES["typiclust"].settings())
+    advance(project, chosen, strategy, LoopSettings(query_size=6, budget=12, tail_size=0, full_query_only=True))
+    kept = [key for key in images.memo if key.startswith("embedding")]
+    assert kept == [f"embedding {parse('timm:test_resnet@32', weights='random')}"]
 
 
 def test_with_few_labels_the_quick_one_answers(monkeypatch):
