@@ -15,6 +15,7 @@ from annotator.store import copy, labels, queue, rounds
 from annotator.store import db as store
 from annotator.store import images as image_store
 from annotator.store import project as project_store
+from learner import checkpoint
 from learner.data import Exam, ImageSet, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
@@ -87,6 +88,15 @@ class StoreProject:
     def _idle(self) -> float:
         latest = labels.latest_time(self.db)
         return self._now() - datetime.fromisoformat(latest).timestamp() if latest else 0.0
+
+    def previous(self, round: int) -> Any:
+        row = next((r for r in reversed(rounds.finished(self.db)) if r["folder"] and r["number"] < round), None)
+        if row is None:
+            return None
+        try:
+            return checkpoint.load(self.instance / row["folder"]).net
+        except LearnerError:
+            return None  # it is gone or damaged: the round starts anew
 
     def exam(self) -> Exam | None:
         """The audit as far as it is labeled."""

@@ -123,7 +123,8 @@ def seconds(action: Callable[[], object], repeats: int, device: torch.device) ->
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--mu", default=7, show_default=True)
 @click.option("--depth", default=28, show_default=True)
-def main(repeats: int, workers: int, batch_size: int, mu: int, depth: int) -> None:
+@click.option("--save/--no-save", "keep", default=True, show_default=True)
+def main(repeats: int, workers: int, batch_size: int, mu: int, depth: int, keep: bool) -> None:
     settings = FixmatchSettings(architecture="wrn", depth=depth, batch_size=batch_size, mu=mu)
     pixels = made(2000)
     task = Task(ImageSet.of(pixels), {i: i % CLASSES for i in range(40)}, CLASSES)
@@ -168,7 +169,8 @@ def main(repeats: int, workers: int, batch_size: int, mu: int, depth: int) -> No
     if not all(math.isfinite(value) for value in ratios.values()):
         raise SystemExit("a ratio is not finite; set more --repeats")
     setup = {"batch_size": batch_size, "mu": mu, "depth": depth, "repeats": repeats, "threads": torch.get_num_threads()}
-    print(save(f"fixmatch_step-{device.type}", {"setup": setup, "seconds": found, "ratios": ratios}))
+    if keep:
+        print(save(f"fixmatch_step-{device.type}", {"setup": setup, "seconds": found, "ratios": ratios}))
 
 
 if __name__ == "__main__":

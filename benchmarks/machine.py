@@ -4,8 +4,9 @@ import json
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,28 @@ def _cpuinfo() -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def about() -> dict[str, Any]:
+    """Command, device, date and versions."""
+    command = " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *map(_bare, sys.argv[1:])])
+    return {"command": command, "device": device(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "versions": _versions()}
+
+
+def _bare(argument: str) -> str:
+    """Without the folders of this machine."""
+    return Path(argument).name if argument.startswith("/") else argument
+
+
+def _versions() -> dict[str, str]:
+    """Of what is installed."""
+    found = {}
+    for package in ("torch", "timm", "scikit-learn", "numpy", "flask", "waitress"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def save(name: str, result: dict[str, Any]) -> Path:
     """Write results/NAME.json."""
-    versions = {package: version(package) for package in ("torch", "scikit-learn", "numpy", "flask", "waitress")}
-    command = " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]])
-    about = {
-        "command": command,
-        "device": device(),
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "versions": versions,
-    }
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(about | result, indent=1) + "\n")
+    path.write_text(json.dumps(about() | result, indent=1) + "\n")
     return path

@@ -195,6 +195,7 @@ class BasicSettings:
         "head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)", choices=("head", "net")
     )
     mc_samples: int = setting(20, "stochastic predictions for strategies that need them", low=1)
+    warm_start: bool = setting(False, "start from the weights of the last round instead of new ones")
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,7 @@ class FixmatchSettings:
         "head", "what is stochastic at prediction: head, or net (slower; needs block_dropout)", choices=("head", "net")
     )
     mc_samples: int = setting(20, "stochastic predictions for strategies that need them", low=1)
+    warm_start: bool = setting(False, "start from the weights of the last round instead of new ones")
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,9 @@ class Project(Protocol):
     def folder(self) -> Path | None:
         """For what outlives a killed round, or None: nothing does."""
 
+    def previous(self, round: int) -> Any:
+        """The net of the newest model of the rounds before this one, or None."""
+
     def news(self, cursor: int) -> News:
         """Current answers of the images that changed since the cursor, and the new cursor; 0: all."""
 
@@ -218,7 +221,7 @@ def _train(round: _Round) -> Classifier:
     state, project = round.state, round.project
     task = Task(
         round.images, round.labels, project.num_classes, state.seed, state.round, round.needs, project.report,
-        _audit(project), partial(_rank, round), project.folder,
+        _audit(project), partial(_rank, round), partial(project.previous, state.round), project.folder,
     )  # fmt: skip
     classifier: Classifier = lookup("method", METHODS, round.method.name).load()(task, round.method.settings)
     return classifier

@@ -7,7 +7,7 @@ from typing import Any
 from learner import datasets
 from learner.config import Choice, LoopSettings
 from learner.data import Exam, ImageSet, IntArray
-from learner.events import Event, RoundFinished
+from learner.events import Event, Predicted, RoundFinished
 from learner.loop import LoopState, News, Query, advance
 
 
@@ -32,6 +32,7 @@ class MemoryProject:
         self._exam, self._report = exam, report
         self._log: list[tuple[int, int | None]] = []  # the position + 1 is the cursor
         self._state: LoopState | None = None
+        self._models: dict[int, Any] = {}  # round -> its net: of this round and the one before
 
     def answer(self, image: int, label: int | None) -> None:
         """What a person says of an image: a class index, or None to skip it."""
@@ -64,7 +65,13 @@ class MemoryProject:
                 if image not in answered:
                     self.answer(image, self._truth[image])
 
+    def previous(self, round: int) -> Any:
+        return next((net for number, net in reversed(self._models.items()) if number < round), None)
+
     def report(self, event: Event) -> None:
+        if isinstance(event, Predicted):
+            kept = {number: net for number, net in self._models.items() if number == event.round - 1}
+            self._models = kept | {event.round: getattr(event.classifier, "net", None)}
         self._report(event)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -61,6 +61,10 @@ def _silent(event: Event) -> None:
     pass
 
 
+def _nothing() -> None:
+    return None
+
+
 def _unranked(classifier: "Classifier") -> None:
     pass
 
@@ -78,6 +82,7 @@ class Task:
     report: Callable[[Event], None] = field(default=_silent, repr=False)  # raises Cancelled to stop
     exam: Exam | None = field(default=None, repr=False)  # to choose between classifiers by, never to train on
     rank: Callable[["Classifier"], None] = field(default=_unranked, repr=False)  # a classifier on the way: see Ranked
+    previous: Callable[[], Any] = field(default=_nothing, repr=False)  # the net of the round before, or None
     folder: Path | None = None  # for what outlives a killed round; None: nothing does
 
     def stream(self, purpose: Purpose) -> np.random.Generator:

@@ -33,6 +33,8 @@ class Shape(Protocol):
     def block_dropout(self) -> float: ...
     @property
     def architecture(self) -> str: ...
+    @property
+    def warm_start(self) -> bool: ...
 
 
 def is_small(images: ImageSet) -> bool:
@@ -52,7 +54,7 @@ def architecture(task: Task, settings: Shape) -> str:
 
 
 def build(task: Task, settings: Shape) -> Any:
-    """A fresh net that knows the colours of the images."""
+    """A fresh net that knows the colours of the images; with warm_start, one that knows what the last one knew."""
     kind = architecture(task, settings)
     shape = {"dropout": settings.dropout, "block_dropout": settings.block_dropout}
     if kind in ("wrn", "conv"):
@@ -61,6 +63,9 @@ def build(task: Task, settings: Shape) -> Any:
         shape["depth"] = settings.depth or 28
     with seeded(task.stream("init"), torch.device("cpu")):
         net = MODELS[kind].load()(task.num_classes, **shape)
+    before = task.previous() if settings.warm_start else None
+    if before is not None and (before.kind, before.arguments) == (net.kind, net.arguments):
+        net.load_state_dict(before.state_dict())
     mean, std = _colors(task.images)
     net.mean.copy_(mean[:, None, None])
     net.std.copy_(std[:, None, None])

@@ -20,10 +20,11 @@ from learner.errors import Cancelled, NotFinite, OutOfMemory
 from learner.events import Predicted, Ranked, RoundFinished, RoundStarted
 from learner.loop import LoopState, Project, Query, advance
 from learner.simulate import MemoryProject
-from learner.training import fit
+from learner.training import fit, scratch
 
 PROPAGATE = Choice("propagate", PropagateSettings(mc_samples=5))
 MARGIN = Choice("margin")
+BASIC = Choice("basic", BasicSettings(width=1, steps=9, batch_size=8))
 SETTINGS = LoopSettings(query_size=4, budget=16, tail_size=3, full_query_only=True, seed=3)
 
 
@@ -203,7 +204,62 @@ def test_the_tail_follows_the_query():
     assert state.query.ids == ()
 
 
-BASIC = Choice("basic", BasicSettings(width=1, steps=9, batch_size=8))
+def test_a_warm_start_begins_with_the_weights_of_the_round_before(monkeypatch):
+    starts = []
+    build = scratch.build
+
+    def spy(task, settings):
+        net = build(task, settings)
+        starts.append(net.head.linear.weight.detach().clone())
+        return net
+
+    monkeypatch.setattr(scratch, "build", spy)
+    images, classes = some_images()
+    ends = []
+    project = MemoryProject(
+        images, 3, truth=classes,
+        report=lambda e: ends.append(e.classifier.net.head.linear.weight) if isinstance(e, Predicted) else None,
+    )  # fmt: skip
+    warm = Choice("basic", replace(BASIC.settings, warm_start=True))
+    advance(project, warm, MARGIN, replace(SETTINGS, budget=12))
+    assert [torch.equal(start, end) for start, end in zip(starts[1:], ends, strict=False)] == [True, True]
+    cold = MemoryProject(images, 3, truth=classes)
+    advance(cold, BASIC, MARGIN, replace(SETTINGS, budget=12))
+    assert torch.equal(starts[0], starts[3])
+    assert not any(torch.equal(start, end) for start, end in zip(starts[4:], ends, strict=False))
+
+
+def test_a_warm_start_is_the_same_when_killed_and_resumed():
+    warm = Choice("basic", replace(BASIC.settings, warm_start=True))
+    images, classes = some_images()
+    whole = MemoryProject(images, 3, truth=classes)
+    advance(whole, warm, Choice("bald"), replace(SETTINGS, budget=12))
+    pieces = MemoryProject(images, 3)
+    advance(pieces, warm, Choice("bald"), replace(SETTINGS, budget=12))
+    person = Person(pieces, classes)
+    while person.answer_one():
+        advance(pieces, warm, Choice("bald"), replace(SETTINGS, budget=12))
+    assert pieces.load_state() == whole.load_state()
+
+
+def test_contract_the_net_before_is_there_until_its_round(project):
+    warm = Choice("basic", replace(BASIC.settings, warm_start=True))
+    settings = replace(SETTINGS, query_size=6, budget=0)
+    truth = {i: int(project.images.take(np.array([i]))[0].mean() > 110) for i in project.images.ids.tolist()}
+    state = advance(project, warm, MARGIN, settings)
+    assert project.previous(1) is None
+    for image in state.query.ids:
+        say(project, image, truth[image])
+    advance(project, warm, MARGIN, settings)
+    assert project.previous(1) is None
+    assert project.previous(2).kind == "conv"
+
+
+def test_a_model_that_is_damaged_starts_nothing(make_instance):
+    project = StoreProject(make_instance())
+    test_contract_the_net_before_is_there_until_its_round(project)
+    (project.instance / "rounds" / "1" / "model.json").write_text("{")
+    assert project.previous(2) is None
 
 
 def played(monkeypatch, seconds: float, **changed: object) -> tuple[MemoryProject, list[Ranked]]:

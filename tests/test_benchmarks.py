@@ -1,0 +1,49 @@
+"""The benchmarks that go on where they stopped do so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two hundred images of 8 px in ten shades."""
+    classes = np.arange(200) % 10
+    pixels = np.clip(np.random.default_rng(0).normal(25 * classes[:, None, None, None], 6, (200, 8, 8, 3)), 0, 255)
+    pixels = pixels.astype(np.uint8)
+    path = tmp_path / "data.npz"
+    np.savez(path, x_train=pixels, y_train=classes, x_test=pixels[:50], y_test=classes[:50])
+    return path
+
+
+def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    command = [sys.executable, "benchmarks/time_boxed.py", "--data", str(data), "--quick", "--out", str(out)]
+    command += ["--state", str(tmp_path / "state"), "--every", "0.5", "--steps", "700"]
+
+    def run(seconds: float) -> str:
+        done = subprocess.run([*command, "--seconds", str(seconds)], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def rows() -> list[dict]:
+        return [json.loads(line) for line in out.read_text().splitlines()]
+
+    out.write_text(json.dumps({"cell": "step", "finished": True, "seconds": 1.0}) + "\n")  # it needs no data, and time
+    assert "run it again" in run(8)  # cut off in the middle of a curve, or on a quick machine before the next cell
+    first = rows()
+    assert run(120).endswith("nothing is missing\n")
+    finished = [row["cell"] for row in rows() if row["finished"]]
+    assert finished == ["step", "fixmatch-40-0", "fixmatch-250-0", "ssl", "transfer"]
+    curve = [row for row in rows() if row["cell"] == first[-1]["cell"]]
+    assert [row["steps"] for row in curve] == sorted(row["steps"] for row in curve)
+    assert [row["seconds"] for row in curve] == sorted(row["seconds"] for row in curve)
+    before = out.read_text()
+    assert run(60) == "nothing is missing\n"
+    assert out.read_text() == before
