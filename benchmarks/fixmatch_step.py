@@ -125,9 +125,10 @@ def seconds(action: Callable[[], object], repeats: int, device: torch.device) ->
 @click.option("--depth", default=28, show_default=True)
 @click.option("--save/--no-save", "keep", default=True, show_default=True)
 def main(repeats: int, workers: int, batch_size: int, mu: int, depth: int, keep: bool) -> None:
-    settings = FixmatchSettings(architecture="wrn", depth=depth, batch_size=batch_size, mu=mu)
     pixels = made(2000)
     task = Task(ImageSet.of(pixels), {i: i % CLASSES for i in range(40)}, CLASSES)
+    settings = FixmatchSettings(architecture="wrn", depth=depth, batch_size=batch_size, mu=mu)
+    settings = fixmatch.filled(task, settings)
     device = pick_device()
     net = scratch.build(task, settings).to(device, memory_format=torch.channels_last)
     optimizer, _ = fixmatch._descent(net, settings, 1000)

@@ -5,6 +5,7 @@ so that every device sees the same.
 """
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -58,7 +59,13 @@ def affine_matrices(number: int, side: tuple[int, int], generator: torch.Generat
     return matrices
 
 
-AUGMENTATIONS = {"weak": weak, "affine": affine}
+class View(Protocol):
+    """A way to see a batch anew."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor: ...
+
+
+AUGMENTATIONS: dict[str, View] = {"weak": weak, "affine": affine}
 
 
 def _between(number: int, generator: torch.Generator) -> Tensor:

@@ -232,9 +232,13 @@ class FixmatchSettings:
     """A net trained from scratch on the labeled images and on its own confident answers to the others."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"architecture": "wrn", "steps": 2**20, "norm_momentum": 0.001, "dropout": 0.0},
+        "paper": {
+            "architecture": "wrn", "steps": 2**20, "batch_size": 64, "mu": 7, "augment": "weak", "optimizer": "sgd",
+            "learning_rate": 0.03, "weight_decay": 5e-4, "norm_momentum": 0.001, "dropout": 0.0,
+        },
         "study-2021": {
-            "architecture": "wrn", "optimizer": "adam", "learning_rate": 0.03, "weight_decay": 0.005, "dropout": 0.0,
+            "architecture": "wrn", "batch_size": 64, "mu": 7, "augment": "weak", "optimizer": "adam",
+            "learning_rate": 0.03, "weight_decay": 0.005, "dropout": 0.0,
         },
         "quick": {"steps": 300, "batch_size": 32, "mu": 4},
     }  # fmt: skip
@@ -248,16 +252,25 @@ class FixmatchSettings:
     )  # fmt: skip
     depth: int = setting(0, "layers of a WideResNet, 6n + 4; 0: 28, but the plain net up to 16 px")
     width: int = setting(2, "widening factor", low=1)
-    steps: int = setting(0, "training steps; 0: 600 for images up to 16 px, else 20000; in the paper 1048576")
-    batch_size: int = setting(64, "labeled images in one step", low=2)
-    mu: int = setting(7, "unlabeled images in one step for each labeled one", low=1)
+    steps: int = setting(0, "training steps; 0: 300 for images up to 16 px, else 20000; in the paper 1048576")
+    batch_size: int = setting(0, "labeled images in one step; 0: 64, but 32 up to 16 px")
+    mu: int = setting(0, "unlabeled images in one step for each labeled one; 0: 7, but 4 up to 16 px")
+    augment: str = setting(
+        "", "the weak view: weak (shifts) or affine (turns, scales, shifts); empty: affine up to 16 px, else weak",
+        choices=("", "weak", "affine"),
+    )  # fmt: skip
     threshold: float = setting(0.95, "a pseudo-label counts from this probability on", high=1)
     unlabeled_weight: float = setting(1.0, "of the loss of the unlabeled images")
     alignment: bool = setting(False, "align pseudo-labels with the distribution of the labels")
     adaptive: bool = setting(False, "a threshold for each class that grows with the net's confidence (FreeMatch)")
-    optimizer: str = setting("sgd", "sgd (Nesterov momentum 0.9), or adam", choices=("sgd", "adam"))
-    learning_rate: float = setting(0.03, "at the beginning; falls as cos(7 pi k / 16 K)")
-    weight_decay: float = setting(5e-4, "on kernels only; 1e-3 for a hundred classes")
+    optimizer: str = setting(
+        "", "sgd (Nesterov momentum 0.9), adam, or adamw (one cycle); empty: sgd, but adamw for the plain net",
+        choices=("", "sgd", "adam", "adamw"),
+    )  # fmt: skip
+    learning_rate: float = setting(
+        0.0, "at the beginning, falls as cos(7 pi k / 16 K); adamw: the highest; 0: 0.03, adamw 0.004"
+    )
+    weight_decay: float = setting(-1.0, "on kernels only; 1e-3 for a hundred classes; -1: 0.0005, adamw 0.05", low=-1)
     ema_decay: float = setting(0.999, "decay of the averaged weights that predict; less in short runs", high=0.9999)
     norm_momentum: float = setting(0.1, "of the batch statistics; 0.001 in the paper's million steps", high=1)
     dropout: float = setting(0.3, "dropout before the head; 0 in the paper", high=0.95)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from learner.augment import weak
+from learner.augment import View, weak
 
 CUTOUT = 0.5  # of each side
 GREY = 127
@@ -213,12 +213,14 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def strong(images: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor:
+def strong(images: Tensor, generator: torch.Generator, *, flip: bool, view: View = weak) -> Tensor:
     """The strong view of FixMatch: weak, then two operations, each with probability one half, then Cutout.
 
-    (N, H, W, 3) uint8 -> a new batch. All draws come from `generator`, which is on the CPU.
+    (N, H, W, 3) uint8 -> a new batch. All draws come from `generator`, which is on the CPU. `view` is the weak one.
     """
-    images = weak(images, generator, flip=flip)
+    images = view(images, generator, flip=flip)
+    if images.is_floating_point():
+        images = images.round().clamp(0, 255).to(torch.uint8)
     for _ in range(2):
         rand_augment(images, generator)
     return cutout(images, generator)

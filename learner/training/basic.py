@@ -51,10 +51,7 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
 
 
 def _adamw(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:
-    """For the plain net: AdamW, the rate rising for a third of the steps, then falling to nothing."""
-    decay = 0.05 if settings.weight_decay < 0 else settings.weight_decay
-    optimizer = torch.optim.AdamW(scratch.groups(net, decay), lr=rate)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1)
+    return scratch.one_cycle(net, 0.05 if settings.weight_decay < 0 else settings.weight_decay, rate, steps)
 
 
 def _sgd(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:

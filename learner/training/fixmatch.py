@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from learner.augment import weak
+from learner.augment import AUGMENTATIONS
 from learner.config import FixmatchSettings
 from learner.device import generator, pick_device, seeded
 from learner.models.head import as_input
@@ -43,6 +44,7 @@ class Losses(NamedTuple):
 def train(task: Task, settings: FixmatchSettings) -> NetClassifier:
     """A net whose averaged weights predict. Raises TooFewLabels, BadSetting, NoDropout, NotFinite."""
     require_two_classes(task)
+    settings = filled(task, settings)
     if "mc" in task.needs:
         require_stochastic(settings.bayesian, settings.dropout, settings.block_dropout)
     device = pick_device()
@@ -53,6 +55,23 @@ def train(task: Task, settings: FixmatchSettings) -> NetClassifier:
     return _fit(net, task, settings, device)
 
 
+def filled(task: Task, settings: FixmatchSettings) -> FixmatchSettings:
+    """With a value for whatever is left to the size of the images: beyond 16 px those of the literature."""
+    small, plain = scratch.is_small(task.images), scratch.is_plain(task, settings)
+    optimizer = settings.optimizer or ("adamw" if plain else "sgd")
+    rate, decay = (0.004, 0.05) if optimizer == "adamw" else (0.03, 5e-4)
+    return replace(
+        settings,
+        optimizer=optimizer,
+        steps=settings.steps or (300 if small else 20_000),
+        batch_size=settings.batch_size or (32 if small else 64),
+        mu=settings.mu or (4 if small else 7),
+        augment=settings.augment or ("affine" if small else "weak"),
+        learning_rate=settings.learning_rate or rate,
+        weight_decay=decay if settings.weight_decay < 0 else settings.weight_decay,
+    )
+
+
 def _classifier(task: Task, settings: FixmatchSettings, device: torch.device, net: Any) -> NetClassifier:
     height, width = task.images.pixels.shape[1:3]
     return NetClassifier(net, (height, width), device, settings.bayesian, settings.mc_samples)
@@ -61,7 +80,7 @@ def _classifier(task: Task, settings: FixmatchSettings, device: torch.device, ne
 def _fit(net: Any, task: Task, settings: FixmatchSettings, device: torch.device) -> NetClassifier:
     """Train `net`; the averaged copy predicts."""
     finish = partial(_classifier, task, settings, device)
-    steps = settings.steps or (600 if scratch.is_small(task.images) else 20_000)
+    steps = settings.steps
     optimizer, schedule = _descent(net, settings, steps)
     averaged = scratch.averaged(net, settings.ema_decay, steps)
     rng = task.stream("data")
@@ -82,7 +101,9 @@ def _fit(net: Any, task: Task, settings: FixmatchSettings, device: torch.device)
 
 
 def _descent(net: Any, settings: FixmatchSettings, steps: int) -> Recipe:
-    """SGD with Nesterov momentum 0.9, or Adam; the rate falls as cos(7 pi k / 16 K), to a fifth."""
+    """SGD with Nesterov momentum 0.9, or Adam; the rate falls as cos(7 pi k / 16 K), to a fifth. Or one cycle."""
+    if settings.optimizer == "adamw":
+        return scratch.one_cycle(net, settings.weight_decay, settings.learning_rate, steps)
     decayed = scratch.groups(net, settings.weight_decay)
     rate = settings.learning_rate
     optimizer: torch.optim.Optimizer = torch.optim.Adam(decayed, lr=rate)
@@ -100,7 +121,7 @@ class Batches:
         self.draws = draws
         self.labeled = scratch.Shuffled(len(ids), size, draws)
         self.unlabeled = scratch.Shuffled(len(task.images), settings.mu * size, draws)
-        self._flip = task.images.flip
+        self._flip, self._weak = task.images.flip, AUGMENTATIONS[settings.augment]
         self._pixels = scratch.Pixels(task.images, device)
         self._taught = torch.from_numpy(task.images.take(ids)).to(device)  # (n, H, W, 3) uint8
         self._classes = torch.from_numpy(classes).to(device)
@@ -109,9 +130,9 @@ class Batches:
         chosen = next(self.labeled).to(self._classes.device)
         unlabeled = self._pixels[next(self.unlabeled)]
         views = (
-            weak(self._taught[chosen], self.draws, flip=self._flip),
-            weak(unlabeled, self.draws, flip=self._flip),
-            strong(unlabeled, self.draws, flip=self._flip),
+            self._weak(self._taught[chosen], self.draws, flip=self._flip),
+            self._weak(unlabeled, self.draws, flip=self._flip),
+            strong(unlabeled, self.draws, flip=self._flip, view=self._weak),
         )
         return Batch(as_input(torch.cat(views)), self._classes[chosen])
 

@@ -90,6 +90,12 @@ def groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
     ]
 
 
+def one_cycle(net: nn.Module, decay: float, rate: float, steps: int) -> Recipe:
+    """For the plain net: AdamW, the rate rising for a third of the steps, then falling to nothing."""
+    optimizer = torch.optim.AdamW(groups(net, decay), lr=rate)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1)
+
+
 def averaged(net: nn.Module, decay: float, steps: int) -> AveragedModel:
     """The exponential moving average of weights and buffers; a short run would average in where it began."""
     average = get_ema_multi_avg_fn(min(decay, max(0.0, 1 - 10 / steps)))  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from learner.config import BasicSettings, FixmatchSettings, TransferSettings
 from learner.errors import Cancelled, NotFinite
 from learner.training import basic, fit, fixmatch, transfer
 
-FIXMATCH = FixmatchSettings(width=1, steps=12, batch_size=8, mu=2)
+FIXMATCH = FixmatchSettings(width=1, steps=12, batch_size=8, mu=2, augment="weak", optimizer="sgd")
 METHODS = {
     "basic": (basic.train, BasicSettings(width=1, steps=24, batch_size=16, block_dropout=0.2)),
     "sgd": (basic.train, BasicSettings(width=1, steps=6, batch_size=8, depth=10)),
@@ -24,6 +24,7 @@ METHODS = {
         transfer.train,
         TransferSettings(backbone="test_resnet", weights="random", size=32, steps=12, batch_size=8),
     ),
+    "fixmatch, one cycle": (fixmatch.train, replace(FIXMATCH, optimizer="", augment="")),
     "adam": (fixmatch.train, replace(FIXMATCH, optimizer="adam")),
 }
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from test_basic import predict, shades, weights
 
-from learner.config import FixmatchSettings
+from learner.config import FixmatchSettings, resolve
 from learner.data import ImageSet
 from learner.errors import Cancelled, NotFinite, TooFewLabels
 from learner.models import MODELS
 from learner.training import Task, fit, fixmatch
 from learner.training.fixmatch import Teacher, losses_of, train
 
-QUICK = FixmatchSettings(width=1, steps=40, batch_size=8, mu=2)
+QUICK = FixmatchSettings(width=1, steps=40, batch_size=8, mu=2, augment="weak", optimizer="sgd", learning_rate=0.03)
 
 
 def softmax(row: np.ndarray) -> np.ndarray:
@@ -76,6 +76,30 @@ def test_the_rate_falls_as_the_paper_says():
         schedule.step()
     assert rates == pytest.approx([0.03 * math.cos(7 * math.pi * k / 1600) for k in range(100)])
     assert optimizer.param_groups[0]["nesterov"]
+
+
+@pytest.mark.parametrize("side", [8, 32])
+def test_beyond_sixteen_pixels_it_is_the_paper_and_below_a_short_training_of_a_plain_net(side):
+    task = Task(ImageSet.of(np.zeros((4, side, side, 3), np.uint8)), {0: 0, 1: 1}, 2)
+    found = fixmatch.filled(task, FixmatchSettings())
+    said = (found.optimizer, found.learning_rate, found.weight_decay, found.batch_size, found.mu, found.augment)
+    if side == 32:
+        assert said == ("sgd", 0.03, 5e-4, 64, 7, "weak")
+    else:
+        assert said == ("adamw", 0.004, 0.05, 32, 4, "affine")
+    paper = fixmatch.filled(task, resolve(FixmatchSettings, {"preset": "paper"}))
+    assert (paper.optimizer, paper.learning_rate, paper.weight_decay, paper.batch_size, paper.mu, paper.augment) == (
+        "sgd", 0.03, 5e-4, 64, 7, "weak",
+    )  # fmt: skip
+    assert paper.architecture == "wrn"
+
+
+def test_what_is_said_wins_over_the_size():
+    task = shades()
+    said = FixmatchSettings(
+        optimizer="sgd", learning_rate=0.1, weight_decay=0, batch_size=5, mu=1, augment="weak", steps=7
+    )
+    assert fixmatch.filled(task, said) == said
 
 
 def test_alignment_makes_rare_answers_count_more():
