@@ -2,8 +2,8 @@
 
     python benchmarks/digits.py [--seeds 20] [--method propagate --method basic] [--arm typiclust ...] [--processes 2]
 
-Prints Markdown tables and writes results/digits-METHOD.json. Every seed draws its own half for testing. `--features` says
-what `frozen` and `propagate` see, and is then part of the file's name.
+Prints Markdown tables and writes results/digits-METHOD.json. Every seed draws its own half for testing. `--features`
+says what `frozen` and `propagate` see, and is then part of the file's name.
 """
 
 import re

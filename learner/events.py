@@ -56,7 +56,7 @@ class RoundFinished:
     predict_seconds: float
     select_seconds: float
     settings: dict[str, Any] = field(default_factory=dict)
-    note: str = ""  # why it learned that way, where that was chosen
+    note: str = ""  # why it learned that way, where that was chosen; which classes have no label yet
 
 
 Event = RoundStarted | Progress | Ranked | Predicted | RoundFinished

@@ -205,11 +205,17 @@ def _play(round: _Round) -> LoopState:
             times[2] - times[1],
             times[3] - times[2],
             _settings(round),
-            getattr(classifier, "note", ""),
+            "; ".join(filter(None, (getattr(classifier, "note", ""), _unseen(per_class)))),
         )
     )
     project.save_state(state)
     return state
+
+
+def _unseen(per_class: IntArray) -> str:
+    """A warning where the model cannot know all classes yet."""
+    number = int((per_class == 0).sum())
+    return f"{number} of {len(per_class)} classes have no label yet" if number else ""
 
 
 def _settings(round: _Round) -> dict[str, Any]:

@@ -46,7 +46,9 @@ class DropoutHead(nn.Module):
     def samples(self, features: Tensor, masks: Tensor) -> Tensor:
         """Logits under each mask, all rows sharing it, as one matrix product: (N, H), (T, H) -> (T, N, C)."""
         masked = masks[:, None, :] * self.linear.weight  # (T, C, H)
-        logits = (features @ masked.flatten(0, 1).T).view(len(features), len(masks), -1)  # (N, T, C)
+        logits = (features @ masked.flatten(0, 1).T).view(
+            len(features), len(masks), self.linear.out_features
+        )  # (N, T, C)
         return torch.add(logits.transpose(0, 1), self.linear.bias)
 
 

@@ -1,5 +1,7 @@
 """A head on frozen embeddings: against scikit-learn's logistic regression, in files, in the loop and in a project."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,11 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from annotator.larger import StoreOriginals
+from annotator.pages import status
 from annotator.project import StoreProject
-from annotator.store import rounds
+from annotator.store import db as store
+from annotator.store import project as project_store
+from annotator.store import queue, rounds
 from learner import checkpoint, datasets
 from learner.acquisition import STRATEGIES
 from learner.config import Choice, FrozenSettings, LoopSettings, PropagateSettings
@@ -156,3 +161,26 @@ def test_a_project_learns_on_a_backbone_and_keeps_its_embeddings(make_instance):
     assert sum(path.stat().st_size for path in kept.glob("*.rows")) == 40 * (32 + 4 + 2 * width)
     loaded = checkpoint.load(instance / rounds.latest_model(db)["folder"])
     assert loaded.image_size == (32, 32)
+
+
+def test_people_label_while_a_backbone_looks_at_the_images(make_instance):
+    """The first time takes minutes: the page says how far it is, and random images are asked."""
+    instance = make_instance()
+    seen = []
+
+    class Watched(StoreProject):
+        def report(self, event) -> None:
+            super().report(event)
+            learner = status.learner(self.db, 0.0)
+            if learner["activity"] == "embedding":
+                with store.write(self.db):
+                    person = project_store.person_id(self.db, "ann")
+                    slots = queue.claim(self.db, f"tab {len(seen)}", person, 1, time.time())
+                seen.append((learner["done"], learner["total"], slots[0]["strategy"]))
+
+    project = Watched(instance)
+    loop = LoopSettings(query_size=10, new_labels=10)
+    advance(project, Choice("frozen", FrozenSettings(**BACKBONE)), TYPICLUST, loop)
+    assert seen
+    assert seen[0] == (0, 40, "random")
+    assert not set(project.load_state().query.ids) - set(project.images.ids.tolist())

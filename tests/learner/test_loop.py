@@ -171,6 +171,16 @@ def test_a_strategy_that_needs_no_model_begins_with_itself():
     assert state.query.strategy == "typiclust"
 
 
+def test_a_round_warns_of_classes_without_a_label():
+    notes = []
+    images, classes = some_images()
+    project = MemoryProject(
+        images, 5, truth=classes, report=lambda e: notes.append(e.note) if isinstance(e, RoundFinished) else None
+    )
+    advance(project, PROPAGATE, MARGIN, replace(SETTINGS, budget=12))
+    assert notes[-1] == "2 of 5 classes have no label yet"
+
+
 def test_answers_from_elsewhere_start_a_round_too():
     images, classes = some_images()
     project = MemoryProject(images, 3)
