@@ -3,26 +3,19 @@
 import json
 import sqlite3
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from annotator import __version__
 from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, Report
+from annotator.options import INSTANCE, facts, learning_options, method_settings, pairs, serving_options
 from learner.acquisition import STRATEGIES
 from learner.config import resolve
 from learner.errors import LearnerError
 from learner.registry import lookup
-from learner.training import METHODS
-
-F = TypeVar("F", bound=Callable[..., Any])
-INSTANCE = click.option(
-    "--instance", type=click.Path(path_type=Path, file_okay=False), default=Path("instance"), show_default=True,
-    help="Folder that holds the project: labels, models, caches.",
-)  # fmt: skip
 
 
 class OneLine(click.Group):
@@ -47,82 +40,6 @@ def main() -> None:
     """A good image classifier out of few labels: the model asks, people answer with a key press."""
 
 
-def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """name=value options as a dictionary."""
-    for value in values:
-        if "=" not in value:
-            raise click.BadParameter(f"{value!r} is not of the form name=value")
-    return dict(value.split("=", 1) for value in values)
-
-
-def _whole(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A path that means the same wherever the learning process runs."""
-    return str(Path(value).resolve()) if value else None
-
-
-def learning_options(function: F) -> F:
-    """What and how the learner learns."""
-    for option in (
-        click.option("--query-size", type=click.IntRange(1), help="Images asked in one round."),
-        click.option(
-            "--set",
-            "loop",
-            multiple=True,
-            callback=_pairs,
-            metavar="NAME=VALUE",
-            help="Any setting of the loop.",
-        ),
-        click.option(
-            "--method-set",
-            multiple=True,
-            callback=_pairs,
-            metavar="NAME=VALUE",
-            help="A setting of the method.",
-        ),
-        click.option(
-            "--weights",
-            type=click.Path(exists=True, dir_okay=False),
-            callback=_whole,
-            help="File with the weights of a pretrained net, for methods that use one.",
-        ),
-        click.option("--method", type=click.Choice(list(METHODS)), help="How it learns."),
-    ):
-        function = option(function)
-    return function
-
-
-def serving_options(function: F) -> F:
-    """Where it listens, and on what."""
-    for option in (
-        click.option("--no-learner", is_flag=True, help="Leave the learning process to another machine or command."),
-        click.option("--no-browser", is_flag=True, help="Do not open a browser."),
-        click.option(
-            "--host-name", "names", multiple=True, help="A further name by which browsers reach this machine."
-        ),
-        click.option("--allow-remote", is_flag=True, help="Let other machines in, by a link with a token."),
-        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
-        click.option(
-            "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port."
-        ),
-        click.option("--strategy", type=click.Choice(list(STRATEGIES)), help="How it chooses what to ask."),
-        click.option(
-            "--audit-share",
-            type=click.FloatRange(0, 0.5),
-            help="Share of images that measure and never train.",
-        ),
-        click.option(
-            "--keep-rounds",
-            type=click.IntRange(1),
-            help="Rounds whose models and predictions stay on disk.  [default: 3]",
-        ),
-        click.option("--seed", type=click.IntRange(0), help="The seed of everything random."),
-        learning_options,
-        INSTANCE,
-    ):
-        function = option(function)
-    return function
-
-
 @main.command()
 @serving_options
 def demo(instance: Path, **options: Any) -> None:
@@ -131,7 +48,7 @@ def demo(instance: Path, **options: Any) -> None:
     from annotator.serving import found
 
     folder = instance / "digits"
-    found(instance, "digits", folder, CLASSES, _facts(options) | {"image_size": IMAGE_SIZE, "flip": False})
+    found(instance, "digits", folder, CLASSES, facts(options) | {"image_size": IMAGE_SIZE, "flip": False})
     write_digits(folder)
     _serve(instance, options)
 
@@ -157,30 +74,9 @@ def serve(folder: Path, instance: Path, classes: str, **options: Any) -> None:
 
     names = [name.strip() for name in classes.split(",")] if classes else []
     keys = ("image_size", "flip", "labels_from_folders")
-    given = _facts(options) | {key: options[key] for key in keys}
+    given = facts(options) | {key: options[key] for key in keys}
     found(instance, folder.resolve().name, folder, names, given)
     _serve(instance, options)
-
-
-def _facts(options: dict[str, Any]) -> dict[str, Any]:
-    """What the options say of the project; None where they say nothing."""
-    loop = dict(options["loop"])
-    if options["query_size"]:
-        loop["query_size"] = options["query_size"]
-    chosen = {key: options[key] for key in ("method", "strategy") if options[key]}
-    settings = _method_settings(options["method_set"], options["weights"])
-    if settings:
-        chosen["method_settings"] = settings
-    return {
-        "seed": options["seed"],
-        "audit_share": options["audit_share"],
-        "keep_rounds": options["keep_rounds"],
-        "learning": {**chosen, "loop": loop},
-    }
-
-
-def _method_settings(values: dict[str, str], weights: str | None) -> dict[str, str]:
-    return values | ({"weights": weights} if weights else {})
 
 
 def _serve(instance: Path, options: dict[str, Any]) -> None:
@@ -250,7 +146,7 @@ def restore(archive: Path, instance: Path) -> None:
 @main.command()
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: by format]")
-@click.option("--set", "values", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A setting of the format.")
+@click.option("--set", "values", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the format.")
 @INSTANCE
 def export(format: str, out: Path | None, values: dict[str, str], instance: Path) -> None:
     """Take the labeled subset, or the model, away."""
@@ -346,7 +242,7 @@ def simulate(
         "full_query_only": True,
     }
     settings = resolve(LoopSettings, defaults, loop)
-    given = _method_settings(method_set, weights)
+    given = method_settings(method_set, weights)
     if flip is not None:
         dataset += "@flip" if flip else "@no-flip"
     click.echo(run(dataset, method or "propagate", given, strategies, range(seeds), settings, out, bar=not quiet))

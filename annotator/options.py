@@ -1,0 +1,113 @@
+"""Options that several commands have, and what they say of a project."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from learner.acquisition import STRATEGIES
+from learner.training import METHODS
+
+F = TypeVar("F", bound=Callable[..., Any])
+INSTANCE = click.option(
+    "--instance", type=click.Path(path_type=Path, file_okay=False), default=Path("instance"), show_default=True,
+    help="Folder that holds the project: labels, models, caches.",
+)  # fmt: skip
+
+
+def pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """name=value options as a dictionary."""
+    for value in values:
+        if "=" not in value:
+            raise click.BadParameter(f"{value!r} is not of the form name=value")
+    return dict(value.split("=", 1) for value in values)
+
+
+def _whole(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A path that means the same wherever the learning process runs."""
+    return str(Path(value).resolve()) if value else None
+
+
+def learning_options(function: F) -> F:
+    """What and how the learner learns."""
+    for option in (
+        click.option("--query-size", type=click.IntRange(1), help="Images asked in one round."),
+        click.option(
+            "--set",
+            "loop",
+            multiple=True,
+            callback=pairs,
+            metavar="NAME=VALUE",
+            help="Any setting of the loop.",
+        ),
+        click.option(
+            "--method-set",
+            multiple=True,
+            callback=pairs,
+            metavar="NAME=VALUE",
+            help="A setting of the method.",
+        ),
+        click.option(
+            "--weights",
+            type=click.Path(exists=True, dir_okay=False),
+            callback=_whole,
+            help="File with the weights of a pretrained net, for methods that use one.",
+        ),
+        click.option("--method", type=click.Choice(list(METHODS)), help="How it learns."),
+    ):
+        function = option(function)
+    return function
+
+
+def serving_options(function: F) -> F:
+    """Where it listens, and on what."""
+    for option in (
+        click.option("--no-learner", is_flag=True, help="Leave the learning process to another machine or command."),
+        click.option("--no-browser", is_flag=True, help="Do not open a browser."),
+        click.option(
+            "--host-name", "names", multiple=True, help="A further name by which browsers reach this machine."
+        ),
+        click.option("--allow-remote", is_flag=True, help="Let other machines in, by a link with a token."),
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option(
+            "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port."
+        ),
+        click.option("--strategy", type=click.Choice(list(STRATEGIES)), help="How it chooses what to ask."),
+        click.option(
+            "--audit-share",
+            type=click.FloatRange(0, 0.5),
+            help="Share of images that measure and never train.",
+        ),
+        click.option(
+            "--keep-rounds",
+            type=click.IntRange(1),
+            help="Rounds whose models and predictions stay on disk.  [default: 3]",
+        ),
+        click.option("--seed", type=click.IntRange(0), help="The seed of everything random."),
+        learning_options,
+        INSTANCE,
+    ):
+        function = option(function)
+    return function
+
+
+def facts(options: dict[str, Any]) -> dict[str, Any]:
+    """What the options say of the project; None where they say nothing."""
+    loop = dict(options["loop"])
+    if options["query_size"]:
+        loop["query_size"] = options["query_size"]
+    chosen = {key: options[key] for key in ("method", "strategy") if options[key]}
+    settings = method_settings(options["method_set"], options["weights"])
+    if settings:
+        chosen["method_settings"] = settings
+    return {
+        "seed": options["seed"],
+        "audit_share": options["audit_share"],
+        "keep_rounds": options["keep_rounds"],
+        "learning": {**chosen, "loop": loop},
+    }
+
+
+def method_settings(values: dict[str, str], weights: str | None) -> dict[str, str]:
+    return values | ({"weights": weights} if weights else {})
