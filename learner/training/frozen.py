@@ -15,7 +15,7 @@ from learner.errors import NoDropout
 from learner.events import Progress
 from learner.features import Extractor, FloatArray, embed, extract, extractor, named, parse, seen_size
 from learner.models.head import Embedded
-from learner.predict import Predictions, Report, head_sampler, predict_embedding
+from learner.predict import HeadSampler, Predictions, Report, predict_embedding
 from learner.training import Task, labeled_ids, require_two_classes
 from learner.training.net import NO_HEAD_DROPOUT
 from learner.training.scratch import Shuffled, require_finite
@@ -87,7 +87,7 @@ class FrozenClassifier:
         embedding = self.embedding if images is self.images else extract(self.extractor, images, report)
         if "mc" in needs and not self.net.head.dropout.p:
             raise NoDropout(NO_HEAD_DROPOUT)
-        sampler = head_sampler(self.net.head, self.samples, masks) if "mc" in needs else None
+        sampler = HeadSampler(self.net.head, self.samples, masks) if "mc" in needs else None
         report(Progress("scoring", 0, len(images)))
         said = predict_embedding(self.net, embedding, needs, sampler)
         report(Progress("scoring", len(images), len(images)))

@@ -15,7 +15,7 @@ from learner.data import ImageSet
 from learner.device import seeded
 from learner.errors import BadSetting, NoDropout
 from learner.models.head import Net
-from learner.predict import Predictions, Report, Sampler, head_sampler, predict_net
+from learner.predict import HeadSampler, Predictions, Report, Sampler, predict_net
 
 NO_HEAD_DROPOUT = "stochastic predictions need dropout before the head; set dropout above 0, for example 0.3"
 
@@ -53,7 +53,7 @@ class NetClassifier:
         arguments = self.net.arguments
         require_stochastic(self.bayesian, arguments["dropout"], arguments["block_dropout"])
         if self.bayesian == "head":
-            return head_sampler(self.net.head, self.samples, masks)
+            return HeadSampler(self.net.head, self.samples, masks)
         return net_sampler(self.net, self.samples)
 
     def save(self, folder: Path, classes: list[str]) -> None:

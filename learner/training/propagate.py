@@ -21,7 +21,7 @@ from learner.errors import NoDropout
 from learner.events import Progress
 from learner.features import Extractor, embed, extract, extractor, named, parse, seen_size
 from learner.models.head import Embedded
-from learner.predict import Predictions, Report, head_sampler, predict_embedding
+from learner.predict import HeadSampler, Predictions, Report, predict_embedding
 from learner.training import Task, labeled_ids, require_two_classes
 from learner.training.graph import Graph, Mass, Rows
 from learner.training.net import NO_HEAD_DROPOUT
@@ -118,7 +118,7 @@ class GraphClassifier:
         if "mc" in needs and self.settings.dropout == 0:
             raise NoDropout(NO_HEAD_DROPOUT)
         net = self.distilled
-        sampler = head_sampler(net.head, self.settings.mc_samples, masks) if "mc" in needs else None
+        sampler = HeadSampler(net.head, self.settings.mc_samples, masks) if "mc" in needs else None
         said = predict_embedding(net, embedding, needs, sampler)
         return {name: values for name, values in said.items() if name != "probs"}
 

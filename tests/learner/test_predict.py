@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from learner import predict as prediction
 from learner.data import ImageSet
 from learner.errors import NoDropout
 from learner.events import Progress
@@ -52,6 +53,15 @@ def test_batches_do_not_change_what_is_predicted():
     x = as_input(torch.from_numpy(pool.pixels))
     with torch.inference_mode():
         assert torch.allclose(whole.probs, given.net(x).softmax(dim=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 100, 10_000])
+def test_heads_that_wait_for_more_rows_say_the_same(rows, monkeypatch):
+    whole = predict(classifier(), images())
+    monkeypatch.setattr(prediction, "MOST_ROWS", rows)
+    again = predict(classifier(), images())
+    assert torch.allclose(again.mean_probs, whole.mean_probs, atol=1e-6)
+    assert torch.allclose(again.expected_entropy, whole.expected_entropy, atol=1e-6)
 
 
 def test_nothing_is_computed_that_nobody_needs():
