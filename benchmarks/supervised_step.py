@@ -1,0 +1,80 @@
+"""Seconds of a step of `basic` and where they go, beside the floor and beside the field's loader of Pillow.
+
+    python benchmarks/supervised_step.py [--repeats 5]
+
+The floor is the same step on a constant batch without augmentation. A WideResNet-28-2 at 32 px and the plain net at 8 px.
+Writes results/supervised_step-cpu.json or -cuda.json. The images are made: speed does not depend on what they show.
+"""
+
+import random
+from statistics import median
+from typing import Any
+
+import click
+import torch
+from loaders import CLASSES, made, seconds, tensor, weak
+from machine import save
+from PIL import Image
+
+from learner.config import BasicSettings
+from learner.data import ImageSet
+from learner.device import generator, pick_device
+from learner.training import Task, basic, scratch
+
+STEPS = 1000  # of the schedule
+
+
+def measure(side: int, repeats: int, batch_size: int) -> dict[str, Any]:
+    """Milliseconds of the parts, and ratios."""
+    pixels = made(2000)[:, :side, :side]
+    task = Task(ImageSet.of(pixels), {i: i % CLASSES for i in range(500)}, CLASSES)
+    settings, device = BasicSettings(batch_size=batch_size), pick_device()
+    net = scratch.build(task, settings).to(device, memory_format=torch.channels_last)
+    recipe = basic._adamw if scratch.is_plain(task, settings) else basic._sgd
+    optimizer, _ = recipe(net, settings, 0.01, STEPS)
+    averaged = scratch.averaged(net, settings.ema_decay, STEPS)
+    batches = basic.Batches(task, settings, generator(task.stream("data")), device)
+
+    def step(x: torch.Tensor, classes: torch.Tensor) -> None:
+        basic.descend(net, optimizer, x, classes, 0.05)
+        averaged.update_parameters(net)
+
+    constant = next(batches)
+    floors, wholes = [], []
+    for _ in range(repeats):  # in turns: what slows the machine slows both
+        floors.append(seconds(lambda: step(*constant), 4, device))
+        wholes.append(seconds(lambda: step(*next(batches)), 4, device))
+    augmentation = seconds(lambda: next(batches), 10 * repeats, device)
+    average = seconds(lambda: averaged.update_parameters(net), 10 * repeats, device)
+    cpu = torch.device("cpu")
+    field = seconds(lambda: [tensor(weak(Image.fromarray(random.choice(pixels)))) for _ in range(batch_size)], 10, cpu)
+    floor, whole = median(floors), median(wholes)
+    parts = {"step": whole, "floor": floor, "augmentation": augmentation, "average of weights": average}
+    ms = {name: round(1000 * value, 3) for name, value in (parts | {"Pillow on one core": field}).items()}
+    return {
+        "net": net.kind,
+        "side": side,
+        "ms": ms,
+        "step / floor": whole / floor,
+        "Pillow / ours": field / augmentation,
+    }
+
+
+@click.command()
+@click.option("--repeats", default=5, show_default=True)
+@click.option("--batch-size", default=64, show_default=True)
+def main(repeats: int, batch_size: int) -> None:
+    rows = [measure(side, repeats, batch_size) for side in (8, 32)]
+    print(
+        "| | " + " | ".join(f"{row['net']}, {row['side']} px" for row in rows) + " |\n|---" + "|---" * len(rows) + "|"
+    )
+    for name in rows[0]["ms"]:
+        print(f"| {name}, ms | " + " | ".join(f"{row['ms'][name]:.2f}" for row in rows) + " |")
+    for name in ("step / floor", "Pillow / ours"):
+        print(f"| {name} | " + " | ".join(f"{row[name]:.2f}" for row in rows) + " |")
+    setup = {"batch_size": batch_size, "repeats": repeats, "threads": torch.get_num_threads()}
+    print(save(f"supervised_step-{pick_device().type}", {"setup": setup, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
