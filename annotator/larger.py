@@ -28,6 +28,9 @@ class StoreOriginals:
         found = image_store.hashes(self._db)
         return [bytes.fromhex(found[image]) for image in ids.tolist()]
 
+    def side(self) -> int:
+        return image_store.median_side(self._db)
+
     def read(self, ids: IntArray, side: int) -> tuple[ByteArray, BoolArray]:
         """The centre squares, and which of them could be read: a file may be gone, or another one by now."""
         rows = [image_store.get(self._db, image) for image in ids.tolist()]

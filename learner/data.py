@@ -24,6 +24,9 @@ class Originals(Protocol):
     def keys(self, ids: IntArray) -> list[bytes]:
         """SHA-256 of what each image is, 32 bytes each."""
 
+    def side(self) -> int:
+        """The median of their shorter sides, in pixels."""
+
     def read(self, ids: IntArray, side: int) -> tuple[ByteArray, BoolArray]:
         """(n, side, side, 3), and which of them could be read (n,); of the others the pixels mean nothing."""
 
@@ -64,9 +67,14 @@ class ImageSet:
         return int(min(self.pixels.shape[1:3]))
 
     @property
+    def native_side(self) -> int:
+        """The shorter side that the images have outside of this set; of most of them."""
+        return self.side if self.originals is None else self.originals.side()
+
+    @property
     def is_small(self) -> bool:
-        """Too few pixels for what a net of photographs or a residual net looks for."""
-        return self.originals is None and max(self.pixels.shape[1:3]) <= SMALL
+        """Too few pixels for what a net of photographs looks for."""
+        return self.native_side <= SMALL
 
     def positions(self, ids: IntArray) -> IntArray:
         """Where `ids` stand in `self.ids`; LearnerError for one that is not in the set."""

@@ -80,6 +80,14 @@ def hashes(db: Database) -> dict[int, str]:
     return dict(db.execute("SELECT id, sha256 FROM images").fetchall())
 
 
+def median_side(db: Database) -> int:
+    """Of the shorter sides in pixels; 0 where there is no image."""
+    sql = """SELECT min(width, height) AS side FROM images WHERE width IS NOT NULL ORDER BY side
+        LIMIT 1 OFFSET (SELECT count(*) / 2 FROM images WHERE width IS NOT NULL)"""
+    row = db.execute(sql).fetchone()
+    return int(row[0]) if row else 0
+
+
 def next_row(db: Database) -> int:
     """The first row of the pixel file that belongs to nobody."""
     return int(db.execute("SELECT coalesce(max(row) + 1, 0) FROM images").fetchone()[0])

@@ -57,7 +57,7 @@ def plan(images: ImageSet, settings: AutoSettings, has_gpu: bool) -> Plan:
     text = named(settings.features, images)
     seen = {"features": text, "weights": settings.weights}
     quick = _choice("propagate", seen)
-    if has_gpu and max(images.pixels.shape[1:3]) <= LARGE and images.originals is None:
+    if has_gpu and images.native_side <= LARGE:
         return Plan(quick, _choice("fixmatch", {}), "small images and a graphics card")
     if text.startswith("timm:"):
         return Plan(quick, _choice("frozen", seen), f"{text.removeprefix('timm:')} is at hand")

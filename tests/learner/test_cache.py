@@ -140,6 +140,9 @@ class Files:
     def keys(self, ids):
         return [KEYS[i] for i in ids.tolist()]
 
+    def side(self):
+        return 500
+
     def read(self, ids, side):
         return np.full((len(ids), side, side, 3), 9, np.uint8), ids != self.gone
 

@@ -17,14 +17,14 @@ from annotator.store import project as project_store
 from annotator.store import queue, rounds
 from learner import checkpoint, datasets
 from learner.acquisition import STRATEGIES
-from learner.config import Choice, FrozenSettings, LoopSettings, PropagateSettings
+from learner.config import AutoSettings, Choice, FrozenSettings, LoopSettings, PropagateSettings
 from learner.data import ImageSet, enlarged
 from learner.errors import NoDropout, TooFewLabels, WeightsError
 from learner.events import Progress
 from learner.features import embed, parse
 from learner.loop import advance
 from learner.simulate import MemoryProject
-from learner.training import METHODS, Task
+from learner.training import METHODS, Task, auto
 
 BACKBONE = {"features": "timm:test_resnet@32", "weights": "random"}
 TYPICLUST = Choice("typiclust", STRATEGIES["typiclust"].settings())
@@ -135,6 +135,18 @@ def test_a_project_shows_a_backbone_its_files_and_not_its_small_pixels(make_inst
     assert whole.all()
     expected = [np.array(Image.open(photos / name_of(project, image)).convert("RGB")) for image in ids[:2].tolist()]
     assert np.array_equal(pixels, np.stack(expected))
+
+
+def test_auto_knows_how_large_the_files_are(make_instance, photos):
+    """And not only the small pixels that train: photographs are for a pretrained net, digits are not."""
+    project = StoreProject(make_instance())
+    assert project.images.native_side == 12
+    assert auto.plan(project.images, AutoSettings(), False).strong.name == "basic"
+    with store.write(project.db):
+        project.db.execute("UPDATE images SET width = 4000, height = 3000 WHERE id > 10")
+    assert project.images.native_side == 3000
+    assert auto.plan(project.images, AutoSettings(), False).strong.name == "frozen"
+    assert auto.plan(project.images, AutoSettings(), True).strong.name == "frozen"
 
 
 def test_a_file_that_is_gone_is_replaced_by_its_kept_pixels(make_instance, photos):
