@@ -2,3 +2,7 @@
 
 Knows nothing of Flask, click, SQLite, people or the instance folder.
 """
+
+import os
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # the hub behind timm's weights reads it when it is imported

@@ -224,6 +224,12 @@ def test_offline_one_line_names_the_ways_out(monkeypatch):
         filled("")
 
 
+def test_the_hub_is_asked_without_telemetry():
+    from huggingface_hub import constants
+
+    assert constants.HF_HUB_DISABLE_TELEMETRY
+
+
 def test_the_shipped_net_is_at_hand():
     assert weights.at_hand() == LITE0
 
