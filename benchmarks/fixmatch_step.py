@@ -9,12 +9,13 @@ results/fixmatch_step-cpu.json or -cuda.json. The images are made: speed does no
 import math
 import os
 import random
+from collections.abc import Callable
 from statistics import median
 
 import click
 import numpy as np
 import torch
-from loaders import CLASSES, made, seconds, strong, tensor, weak
+from loaders import CLASSES, FIELD_STRONG, FIELD_TENSOR, FIELD_WEAK, made, seconds, strong, tensor, weak
 from machine import save
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
@@ -26,18 +27,19 @@ from learner.training import Task, fixmatch, scratch
 
 
 class Views(Dataset):
-    """One labeled image with its mu unlabeled ones in both views: a sample of the field's loaders together."""
+    """One labeled image with its mu unlabeled ones in both views: a sample of three loaders together."""
 
-    def __init__(self, pixels: np.ndarray, mu: int) -> None:
+    def __init__(self, pixels: np.ndarray, mu: int, *ways: Callable) -> None:
         self.pixels, self.mu = pixels, mu
+        self.weak, self.strong, self.tensor = ways
 
     def __len__(self) -> int:
         return 10**9
 
     def __getitem__(self, index: int) -> torch.Tensor:
         labeled, *others = (Image.fromarray(random.choice(self.pixels)) for _ in range(1 + self.mu))
-        views = [weak(labeled), *(weak(image) for image in others), *(strong(image) for image in others)]
-        return torch.stack([tensor(view) for view in views])
+        views = [self.weak(labeled), *map(self.weak, others), *map(self.strong, others)]
+        return torch.stack([self.tensor(view) for view in views])
 
 
 @click.command()
@@ -71,7 +73,8 @@ def main(repeats: int, workers: int, batch_size: int, mu: int, depth: int, keep:
     floor, whole = median(floors), median(wholes)
     augmentation = seconds(lambda: next(batches), 4 * repeats, device)
     average = seconds(lambda: averaged.update_parameters(net), 4 * repeats, device)
-    views = Views(pixels, mu)
+    lean, views = Views(pixels, mu, weak, strong, tensor), Views(pixels, mu, FIELD_WEAK, FIELD_STRONG, FIELD_TENSOR)
+    lean_core = seconds(lambda: [lean[0] for _ in range(batch_size)], repeats, torch.device("cpu"))
     one_core = seconds(lambda: [views[0] for _ in range(batch_size)], repeats, torch.device("cpu"))
     loader = iter(DataLoader(views, batch_size=batch_size, num_workers=workers))
     for _ in range(2 * workers):  # what the workers made ahead does not count
@@ -79,12 +82,14 @@ def main(repeats: int, workers: int, batch_size: int, mu: int, depth: int, keep:
     loaded = seconds(lambda: next(loader), 4 * repeats * workers, torch.device("cpu"))
     found = {
         "step": whole, "floor": floor, "augmentation": augmentation, "average of weights": average,
-        "Pillow on one core": one_core, f"Pillow in {workers} workers": loaded,
+        "the field's loader on one core": one_core, f"the field's loader in {workers} workers": loaded,
+        "lean Pillow on one core": lean_core,
     }  # fmt: skip
     ratios = {
         "step / floor": whole / floor,
-        "Pillow on one core / augmentation": one_core / augmentation,
-        f"Pillow in {workers} workers / augmentation": loaded / augmentation,
+        "the field's loader on one core / augmentation": one_core / augmentation,
+        f"the field's loader in {workers} workers / augmentation": loaded / augmentation,
+        "lean Pillow on one core / augmentation": lean_core / augmentation,
         "hours of 2^20 steps": whole * 2**20 / 3600,
     }
     print("| | ms |\n|---|---|")

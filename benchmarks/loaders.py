@@ -1,4 +1,8 @@
-"""What step benchmarks share: made images, the field's views by Pillow, one image after the other, and a clock."""
+"""What step benchmarks share: made images, views by Pillow one image after the other, and a clock.
+
+Twice: `weak`, `strong` and `tensor` are as lean as we can write them; FIELD_WEAK, FIELD_STRONG and FIELD_TENSOR are
+put together from torchvision's transforms, as the published implementations of FixMatch do it.
+"""
 
 import random
 import time
@@ -7,7 +11,8 @@ from statistics import median
 
 import numpy as np
 import torch
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from torchvision import transforms
 
 SIDE, CLASSES = 32, 10
 GREY = (127, 127, 127)
@@ -69,6 +74,24 @@ def strong(image: Image.Image) -> Image.Image:
 
 def tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def operations(image: Image.Image) -> Image.Image:
+    """RandAugment as the field has it: two operations, each with probability one half, and the square drawn."""
+    for operation in random.choices(PILLOW, k=2):
+        if random.random() < 0.5:
+            image = operation(image)
+    x, y = random.uniform(0, SIDE), random.uniform(0, SIDE)
+    corners = (max(0.0, x - 8), max(0.0, y - 8), min(SIDE, x + 8), min(SIDE, y + 8))
+    image = image.copy()
+    ImageDraw.Draw(image).rectangle(corners, GREY)
+    return image
+
+
+MOVED = [transforms.RandomHorizontalFlip(), transforms.RandomCrop(SIDE, padding=4, padding_mode="reflect")]
+FIELD_WEAK = transforms.Compose(MOVED)
+FIELD_STRONG = transforms.Compose([*MOVED, operations])
+FIELD_TENSOR = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.49, 0.48, 0.45), (0.25, 0.24, 0.26))])
 
 
 # ---- the clock

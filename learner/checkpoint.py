@@ -107,7 +107,7 @@ def load(folder: Path) -> Loaded:
 def _restore(meta: dict[str, Any], weights: bytes) -> Loaded:
     arguments = meta["arguments"]
     _check_size([arguments, meta["image_size"]])
-    height, width = meta["image_size"]
+    height, width = (int(side) for side in meta["image_size"] if not isinstance(side, str))
     classes = [str(name) for name in meta["classes"]]
     "".join(classes).encode()  # raises for what cannot be written anywhere
     build, tensors = lookup("model", MODELS, meta["kind"]).load(), safetensors.load(weights)
@@ -123,7 +123,7 @@ def _restore(meta: dict[str, Any], weights: bytes) -> Loaded:
         raise ValueError(f"{len(classes)} class names for {arguments['num_classes']} classes")
     if not (height and width):
         raise ValueError(f"no image has {height} x {width} pixels")
-    return Loaded(classes, (int(height), int(width)), net.eval())
+    return Loaded(classes, (height, width), net.eval())
 
 
 def _check_numbers(tensors: dict[str, Tensor], kinds: dict[str, torch.dtype]) -> None:

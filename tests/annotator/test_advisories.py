@@ -46,6 +46,7 @@ from annotator.store import db as store
 from annotator.store import images, project
 from learner import checkpoint
 from learner.errors import LearnerError
+from learner.models import weights
 from learner.models.wrn import WideResNet
 
 ROOT = Path(__file__).parents[2]
@@ -211,7 +212,8 @@ def calls(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
-            found.add(ast.unparse(node.func))
+            plain = any(ast.unparse(keyword) == "weights_only=True" for keyword in node.keywords)
+            found.add(ast.unparse(node.func) + (", weights only" if plain else ""))
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -291,6 +293,17 @@ def test_cve_2025_5173_a_tampered_description_is_refused_in_one_line(model, meta
     with pytest.raises(LearnerError, match="damaged") as raised:
         checkpoint.load(model)
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("wrapped", [lambda bomb: bomb, lambda bomb: {"state_dict": {"conv1.0.weight": bomb}}])
+def test_cve_2025_5173_a_file_of_pretrained_weights_runs_nothing(tmp_path, monkeypatch, wrapped):
+    """What torch.save wrote may hold anything; only tensors are taken out of it."""
+    monkeypatch.chdir(tmp_path)
+    torch.save(wrapped(Bomb()), tmp_path / "w.pth")
+    with pytest.raises(LearnerError, match="holds no plain weights") as raised:
+        weights.read(tmp_path / "w.pth")
+    assert len(str(raised.value).splitlines()) == 1
+    assert not (tmp_path / "unpickled").exists()
 
 
 def labeled(instance: Path) -> Database:

@@ -57,6 +57,10 @@ BODIES = {
     "/api/release": {"tab": "tab-1", "images": [1, 2]},
     "/api/heartbeat": {"tab": "tab-1", "images": [1, 2]},
     "/api/learner/pause": {"paused": False},
+    "/api/settings": {
+        "method": "propagate", "method_settings": {"alpha": "0.5"}, "strategy": "margin", "strategy_settings": {},
+        "loop": {"query_size": "5"},
+    },
 }  # fmt: skip
 
 
