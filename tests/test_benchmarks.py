@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
     out = tmp_path / "rows.jsonl"
     command = [sys.executable, "benchmarks/time_boxed.py", "--data", str(data), "--quick", "--out", str(out)]
-    command += ["--state", str(tmp_path / "state"), "--every", "0.5", "--steps", "700"]
+    command += ["--state", str(tmp_path / "state"), "--every", "0.5", "--steps", "250"]
 
     def run(seconds: float) -> str:
         done = subprocess.run([*command, "--seconds", str(seconds)], cwd=ROOT, capture_output=True, text=True)
@@ -36,7 +36,7 @@ def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
         return [json.loads(line) for line in out.read_text().splitlines()]
 
     out.write_text(json.dumps({"cell": "step", "finished": True, "seconds": 1.0}) + "\n")  # it needs no data, and time
-    assert "run it again" in run(8)  # cut off in the middle of a curve, or on a quick machine before the next cell
+    assert "run it again" in run(7)  # cut off in the middle of a curve, or on a quick machine before the next cell
     first = rows()
     assert run(120).endswith("nothing is missing\n")
     finished = [row["cell"] for row in rows() if row["finished"]]
