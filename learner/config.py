@@ -122,7 +122,17 @@ class LoopSettings:
     budgets: tuple[int, ...] = setting((), "labels in total after each round, instead of equal queries: 10,20,50")
     budget: int = setting(0, "labels in total, then it stops asking; 0: no end")
     cold_start: str = setting("typiclust", "strategy of the selection before there is any label")
-    features: str = setting("", "what strategies see of an image; empty: what the method sees, else pca")
+    features: str = setting(
+        "", "what strategies see of an image; penultimate: as the current model; empty: what the method sees, else pca"
+    )
+    duplicates: float = setting(
+        0.99, "images whose embeddings have a larger cosine are not asked in the same query; 1: all are", high=1
+    )
+    class_quota: float = setting(
+        0.0,
+        "largest share of a query that is predicted to be of one class; 0: any; helps where classes are rare",
+        high=1,
+    )
     tail_size: int = setting(200, "images ranked behind the query, so that nobody waits while a round trains")
     new_labels: int = setting(0, "a round starts after so many answers from anywhere; 0: as many as query_size")
     pause: float = setting(0.0, "a round also starts when nobody answered for so many seconds; 0: never")
@@ -301,15 +311,6 @@ class AutoSettings:
         "auto", "what it sees: pca, timm:NAME ...; auto: the best pretrained net at hand, if there is one"
     )
     weights: str = setting("", "file with the weights of the timm net; empty: timm's by name")
-
-
-@dataclass(frozen=True)
-class TypiclustSettings:
-    """Typical images of the largest uncovered clusters."""
-
-    max_clusters: int = setting(500, "at most so many clusters", low=1)
-    neighbors: int = setting(20, "neighbours that make an image typical", low=1)
-    min_cluster: int = setting(5, "clusters of up to so many images count as labeled once")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from learner.acquisition import STRATEGIES, needs_no_model
+from learner.acquisition.asking import Rules, choose
+from learner.acquisition.auto import advise
 from learner.acquisition.candidates import Candidates, Picks, Side
 from learner.config import Choice, LoopSettings, as_dict
 from learner.data import Exam, ImageSet, IntArray, id_array
@@ -21,11 +23,13 @@ from learner.device import memory_named
 from learner.errors import LearnerError, NotFinite
 from learner.evaluate import Evaluation, evaluate
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
-from learner.features import Features, embed, named, parse
+from learner.features import embed, named, parse
 from learner.predict import Predictions
 from learner.registry import lookup
 from learner.rng import stream
 from learner.training import METHODS, Classifier, Task
+
+PENULTIMATE = "penultimate"  # the setting `features`: strategies see what the current model sees
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,14 @@ class Query:
     strategy: str = ""
     scores: tuple[float, ...] | None = None
     probabilities: tuple[float, ...] | None = None
+    note: str = ""  # how they were found, where there is something to say
 
     @classmethod
     def of(cls, picks: Picks, strategy: str) -> "Query":
         def plain(values: Any) -> tuple[float, ...] | None:
             return None if values is None else tuple(values.tolist())
 
-        return cls(tuple(picks.ids.tolist()), strategy, plain(picks.scores), plain(picks.probabilities))
+        return cls(tuple(picks.ids.tolist()), strategy, plain(picks.scores), plain(picks.probabilities), picks.note)
 
 
 @dataclass(frozen=True)
@@ -116,10 +121,24 @@ class _Round:
     state: LoopState  # with the number and the cursor of this round
     images: ImageSet
     news: News  # everything up to the cursor
+    why: str = ""  # this strategy, where that was chosen
 
     @property
     def needs(self) -> frozenset[str]:
-        return lookup("strategy", STRATEGIES, self.strategy.name).needs
+        """What the strategy and the rules use, at any time of the round."""
+        needs = lookup("strategy", STRATEGIES, self.strategy.name).needs | self.rules.needs
+        return needs | {"penultimate"} if "embedding" in needs and self.settings.features == PENULTIMATE else needs
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.settings.duplicates, self.settings.class_quota)
+
+    def advised(self) -> "_Round":
+        """With the strategy that `auto` stands for now."""
+        if self.strategy.name != "auto":
+            return self
+        name, why = advise(len(self.labels), self.project.num_classes, self.method.name)
+        return replace(self, strategy=Choice(name, STRATEGIES[name].settings()), why=f"{name}: {why}")
 
     @property
     def labels(self) -> dict[int, int]:
@@ -143,7 +162,7 @@ def advance(project: Project, method: Choice, strategy: Choice, settings: LoopSe
     while _is_due(project, state, settings):
         news = project.news(0)
         state = replace(state, round=state.round + 1, cursor=news.cursor)
-        state = _play(_Round(project, method, strategy, settings, state, project.images, news))
+        state = _play(_Round(project, method, strategy, settings, state, project.images, news).advised())
         project.publish(state.query, "query", state.round)
     return state
 
@@ -190,7 +209,7 @@ def _play(round: _Round) -> LoopState:
     times.append(time.perf_counter())
     predictions, evaluation = _predict(round, classifier)
     times.append(time.perf_counter())
-    state = replace(round.state, query=_select(round, predictions))
+    state = replace(round.state, query=_select(round, classifier, predictions))
     times.append(time.perf_counter())
     per_class = np.bincount(list(labels.values()), minlength=project.num_classes)
     project.report(
@@ -205,7 +224,7 @@ def _play(round: _Round) -> LoopState:
             times[2] - times[1],
             times[3] - times[2],
             _settings(round),
-            "; ".join(filter(None, (getattr(classifier, "note", ""), _unseen(per_class)))),
+            "; ".join(filter(None, (getattr(classifier, "note", ""), round.why, state.query.note, _unseen(per_class)))),
         )
     )
     project.save_state(state)
@@ -246,10 +265,10 @@ def _rank(round: _Round, classifier: Classifier) -> None:
         return
     rng = stream(state.seed, state.round, "ranked")
     try:
-        predictions = classifier.predict(round.images, round.needs, rng, round.project.report)
+        predictions = classifier.predict(round.images, round.needs - {"samples"}, rng, round.project.report)
         _require_finite(predictions)
-        candidates = _candidates(round, predictions).without(id_array(state.query.ids))
-        round.project.report(Ranked(state.round, _ask(round.strategy, candidates, size, rng)))
+        candidates = _candidates(round, classifier, predictions).asked(id_array(state.query.ids))
+        round.project.report(Ranked(state.round, _ask(round, candidates, size, rng)))
     except LearnerError:
         pass  # it was one ranking more; the round says what is wrong, if it lasts
 
@@ -258,7 +277,7 @@ def _predict(round: _Round, classifier: Classifier) -> tuple[Predictions, Evalua
     """What the new model says of every image, and how right it is on the exam."""
     report, number = round.project.report, round.state.round
     masks = stream(round.state.seed, number, "masks")
-    predictions = classifier.predict(round.images, round.needs, masks, report)
+    predictions = classifier.predict(round.images, round.needs - {"samples"}, masks, report)
     _require_finite(predictions)
     report(Predicted(number, classifier, predictions))
     exam = round.project.exam()
@@ -278,15 +297,15 @@ def _require_finite(predictions: Predictions) -> None:
         )
 
 
-def _select(round: _Round, predictions: Predictions) -> Query:
+def _select(round: _Round, classifier: Classifier, predictions: Predictions) -> Query:
     """The next query; publishes the tail of the ranking on the way."""
     state, report = round.state, round.project.report
     report(Progress("choosing", 0, 1))
-    candidates = _candidates(round, predictions)
-    query = _ask(round.strategy, candidates, _query_size(round), stream(state.seed, state.round, "select"))
+    candidates = _candidates(round, classifier, predictions)
+    query = _ask(round, candidates, _query_size(round), stream(state.seed, state.round, "select"))
     if query.ids and round.settings.tail_size:
-        rest = candidates.without(id_array(query.ids))
-        tail = _ask(round.strategy, rest, round.settings.tail_size, stream(state.seed, state.round, "tail"))
+        rest = candidates.asked(id_array(query.ids))
+        tail = _ask(round, rest, round.settings.tail_size, stream(state.seed, state.round, "tail"))
         round.project.publish(tail, "tail", state.round)
     report(Progress("choosing", 1, 1))
     return query
@@ -294,12 +313,12 @@ def _select(round: _Round, predictions: Predictions) -> Query:
 
 def _cold_query(round: _Round) -> Query:
     """A query of a strategy that needs no model: the strategy itself where it can, else settings.cold_start."""
-    state = round.state
+    state, round = round.state, round.advised()
     if not needs_no_model(round.strategy.name):
         row = lookup("strategy", STRATEGIES, round.settings.cold_start)
-        round = replace(round, strategy=Choice(round.settings.cold_start, row.settings()))
+        round = replace(round, strategy=Choice(round.settings.cold_start, row.settings())).advised()
     rng = stream(state.seed, state.round, "start")
-    return _ask(round.strategy, _candidates(round, None), _query_size(round), rng)
+    return _ask(round, _candidates(round), _query_size(round), rng)
 
 
 def _query_size(round: _Round) -> int:
@@ -311,43 +330,59 @@ def _query_size(round: _Round) -> int:
     return min(size, max(0, settings.budget - labels)) if settings.budget else size
 
 
-def _ask(strategy: Choice, candidates: Candidates, size: int, rng: np.random.Generator) -> Query:
+def _ask(round: _Round, candidates: Candidates, size: int, rng: np.random.Generator) -> Query:
+    strategy = round.strategy
     if size == 0 or not len(candidates.pool.ids):
         return Query(strategy=strategy.name)
     select = lookup("strategy", STRATEGIES, strategy.name).load()
-    return Query.of(select(candidates, size, rng, strategy.settings), strategy.name)
+    return Query.of(choose(select, candidates, size, rng, strategy, round.rules), strategy.name)
 
 
-def _candidates(round: _Round, predictions: Predictions | None) -> Candidates:
+def _candidates(
+    round: _Round, classifier: Classifier | None = None, predictions: Predictions | None = None
+) -> Candidates:
     """The pool and the labeled side, with exactly what the strategy needs."""
     images, news = round.images, round.news
-    embedding = None
-    if "embedding" in round.needs:
-        embedding = torch.from_numpy(embed(images, _features(round), round.project.report))
-    everything = _side(images.ids, predictions, embedding)
+    everything = _side(images.ids, predictions, _embedding(round, predictions))
     labeled = np.isin(images.ids, id_array(news.labels))
     classes = np.array([news.labels[i] for i in images.ids[labeled].tolist()], np.int64)
     pool = everything.only(~np.isin(images.ids, id_array(news.answered)))
     known = replace(everything.only(labeled), classes=classes)
-    return Candidates(pool, known, round.project.num_classes)
+    head, sample = None, None
+    if predictions is not None and predictions.weight is not None and predictions.bias is not None:
+        head = predictions.weight, predictions.bias
+    if classifier is not None and "samples" in round.needs:
+        sample = partial(_sample, round, classifier)
+    return Candidates(pool, known, round.project.num_classes, head, sample, round.method.name)
 
 
-def _features(round: _Round) -> Features:
-    """What strategies see of an image: the setting's, else what the method sees, else pca."""
+def _sample(round: _Round, classifier: Classifier, ids: IntArray) -> Tensor:
+    """(n,) ids -> (n, T, C): the stochastic predictions whose moments were streamed over all images."""
+    images = round.images.only(ids)
+    masks = stream(round.state.seed, round.state.round, "masks")
+    found = classifier.predict(images, frozenset({"mc", "samples"}), masks, round.project.report).samples
+    if found is None:
+        raise LearnerError(f"{round.method.name} gives no samples; choose another strategy than {round.strategy.name}")
+    return found[torch.from_numpy(images.positions(ids))]
+
+
+def _embedding(round: _Round, predictions: Predictions | None) -> Tensor | None:
+    """(N, D) what strategies see of an image: the setting's, else what the method sees, else pca."""
+    if "embedding" not in round.needs:
+        return None
+    text = round.settings.features
+    if text == PENULTIMATE:
+        if predictions is not None:
+            return predictions.penultimate
+        text = ""
     seen = as_dict(round.method.settings)
     more = {name: seen[name] for name in ("components", "weights") if name in seen}
-    text = named(round.settings.features or seen.get("features", "pca"), round.images)
-    return parse(text, **more)
+    features = parse(named(text or seen.get("features", "pca"), round.images), **more)
+    return torch.from_numpy(embed(round.images, features, round.project.report))
 
 
 def _side(ids: IntArray, predictions: Predictions | None, embedding: Tensor | None) -> Side:
     if predictions is None:
         return Side(ids, embedding=embedding)
-    return Side(
-        ids,
-        predictions.probs,
-        predictions.mean_probs,
-        predictions.expected_entropy,
-        embedding,
-        predictions.penultimate,
-    )
+    quantities = ("probs", "mean_probs", "expected_entropy", "votes", "std", "penultimate")
+    return Side(ids, embedding=embedding, **{name: getattr(predictions, name) for name in quantities})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from learner.data import ByteArray, ImageSet, IntArray
 from learner.events import Event, Progress
@@ -31,7 +32,12 @@ class Predictions:
     probs: Tensor  # (N, C), deterministic
     mean_probs: Tensor | None = None  # (N, C), over stochastic predictions
     expected_entropy: Tensor | None = None  # (N,), nats, over stochastic predictions
+    votes: Tensor | None = None  # (N, C), shares of the stochastic predictions that say each class
+    std: Tensor | None = None  # (N, C), of the stochastic probabilities
+    samples: Tensor | None = None  # (N, T, C), the stochastic probabilities themselves
     penultimate: Tensor | None = None  # (N, H)
+    weight: Tensor | None = None  # (C, H), of the linear layer behind it
+    bias: Tensor | None = None  # (C,)
 
 
 def predict_net(
@@ -47,7 +53,7 @@ def predict_net(
 
     `side`: of the images that the net wants to see, where there are originals.
     """
-    batches, stochastic = [], Stochastic(sampler)
+    batches, stochastic = [], Stochastic(sampler, needs)
     with torch.inference_mode():
         for pixels in _stream(images, CUDA_BATCH if device.type == "cuda" else BATCH, report, side):
             x = as_input(torch.from_numpy(pixels).to(device))
@@ -57,7 +63,7 @@ def predict_net(
             if "penultimate" in needs:
                 quantities["penultimate"] = features
             batches.append({name: value.cpu() for name, value in quantities.items()})
-        return Predictions(images.ids, **join(batches), **stochastic.finish())
+        return Predictions(images.ids, **join(batches), **stochastic.finish(), **_linear(net, needs))
 
 
 def _stream(images: ImageSet, size: int, report: Report, side: int | None) -> Iterator[ByteArray]:
@@ -73,7 +79,7 @@ def predict_embedding(
     net: Embedded, embedding: FloatArray, needs: frozenset[str], sampler: Sampler | None
 ) -> dict[str, Tensor]:
     """(N, D) rows through the head alone: `probs`, and what is needed of the rest."""
-    batches, stochastic = [], Stochastic(sampler)
+    batches, stochastic = [], Stochastic(sampler, needs)
     with torch.inference_mode():
         for start in range(0, max(len(embedding), 1), ROWS):
             rows = torch.from_numpy(embedding[start : start + ROWS])
@@ -83,7 +89,13 @@ def predict_embedding(
             if "penultimate" in needs:
                 quantities["penultimate"] = features
             batches.append(quantities)
-        return join(batches) | stochastic.finish()
+        return join(batches) | stochastic.finish() | _linear(net, needs)
+
+
+def _linear(net: Net, needs: frozenset[str]) -> dict[str, Tensor]:
+    """The last layer, where a strategy needs it."""
+    linear = net.head.linear
+    return {"weight": linear.weight.detach().cpu(), "bias": linear.bias.detach().cpu()} if "head" in needs else {}
 
 
 class Stochastic:
@@ -92,8 +104,8 @@ class Stochastic:
     T samples of a batch of 64 are hundreds of tiny operations, and took half as long as the net itself.
     """
 
-    def __init__(self, sampler: "Sampler | None") -> None:
-        self._sampler = sampler
+    def __init__(self, sampler: "Sampler | None", needs: frozenset[str]) -> None:
+        self._sampler, self._needs = sampler, needs
         self._waiting: list[Tensor] = []
         self._found: list[dict[str, Tensor]] = []
 
@@ -107,7 +119,7 @@ class Stochastic:
             self._sample(self._sampler, x, features)
 
     def finish(self) -> dict[str, Tensor]:
-        """`mean_probs` and `expected_entropy` of everything; nothing without a sampler."""
+        """The quantities of `moments` of everything; nothing without a sampler."""
         if isinstance(self._sampler, HeadSampler) and self._waiting:
             self._flush(self._sampler)
         return join(self._found) if self._found else {}
@@ -118,8 +130,8 @@ class Stochastic:
             self._sample(sampler, part, part)
 
     def _sample(self, sampler: "Sampler", x: Tensor, features: Tensor) -> None:
-        mean_probs, expected_entropy = moments(sampler(x, features))
-        self._found.append({"mean_probs": mean_probs.cpu(), "expected_entropy": expected_entropy.cpu()})
+        found = moments(sampler(x, features), self._needs)
+        self._found.append({name: values.cpu() for name, values in found.items()})
 
 
 def join(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -127,19 +139,32 @@ def join(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def moments(samples: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """T logits (n, C) -> mean probabilities (n, C) and mean entropy (n,) in nats.
+def moments(samples: Iterable[Tensor], needs: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+    """T logits (n, C) -> `mean_probs` (n, C) and `expected_entropy` (n,) in nats.
 
-    Summed in float64: BALD is a small difference of large numbers.
+    And what else is needed of `votes` (n, C), `std` (n, C) and `samples` (n, T, C). Summed in float64: BALD is a small
+    difference of large numbers.
     """
-    total, entropies, count = torch.tensor(0.0), torch.tensor(0.0), 0
+    sums: dict[str, Tensor] = {}
+    kept, count = [], 0
     for logits in samples:
         log_probs = logits.double().log_softmax(dim=1)
         probs = log_probs.exp()
-        total = total.to(probs) + probs
-        entropies = entropies.to(probs) - torch.where(probs > 0, probs * log_probs, 0).sum(dim=1)
+        terms = {"mean_probs": probs, "expected_entropy": -torch.where(probs > 0, probs * log_probs, 0).sum(dim=1)}
+        if "votes" in needs:
+            terms["votes"] = one_hot(logits.argmax(dim=1), logits.shape[1]).double()
+        if "std" in needs:
+            terms["std"] = probs.square()
+        if "samples" in needs:
+            kept.append(probs.float())
+        sums = {name: sums[name] + value if sums else value for name, value in terms.items()}
         count += 1
-    return (total / count).float(), (entropies / count).float()
+    found = {name: value / count for name, value in sums.items()}
+    if "std" in needs:
+        found["std"] = (found["std"] - found["mean_probs"].square()).clamp(min=0).sqrt()
+    return {name: value.float() for name, value in found.items()} | (
+        {"samples": torch.stack(kept, dim=1)} if kept else {}
+    )
 
 
 class HeadSampler:

@@ -92,12 +92,15 @@ class Cell:
         }  # fmt: skip
 
 
-def run_cell(cell: Cell, report: Callable[[Event], None] = lambda event: None) -> list[dict[str, Any]]:
+def run_cell(
+    cell: Cell, report: Callable[[Event], None] = lambda event: None, dataset: datasets.Dataset | None = None
+) -> list[dict[str, Any]]:
     """Run the loop until the budget is spent; one row per round, plain JSON types.
 
+    `dataset` is the cell's where it is loaded already: what was computed of its images is not computed again.
     Raises LearnerError when a round cannot be played, which in a simulation ends the run.
     """
-    dataset = datasets.load(cell.dataset, cell.settings.seed)
+    dataset = dataset or datasets.load(cell.dataset, cell.settings.seed)
     rows: list[dict[str, Any]] = []
 
     def listen(event: Event) -> None:

@@ -45,6 +45,8 @@ class NetClassifier:
         self, images: ImageSet, needs: frozenset[str], masks: np.random.Generator, report: Report
     ) -> Predictions:
         """Every image of the set. NoDropout when "mc" is needed and nothing in the net is stochastic."""
+        if "samples" in needs and self.bayesian == "net":
+            raise BadSetting("batch_bald needs the same dropout for every image; set bayesian = head")
         sampler = self._sampler(masks) if "mc" in needs else None
         with seeded(masks, self.device):
             return predict_net(self.net, images, needs, sampler, report, self.device, self.side)

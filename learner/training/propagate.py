@@ -95,7 +95,7 @@ class GraphClassifier:
         """
         embedding = self.embedding if images is self.task.images else extract(self.extractor, images, report)
         probs = torch.from_numpy(_or_uniform(self._spread(images, embedding, report))).float()
-        if not needs & {"mc", "penultimate"}:
+        if not needs & {"mc", "penultimate", "head"}:
             return Predictions(images.ids, probs)
         return Predictions(images.ids, probs, **self._stochastic(embedding, needs, masks))
 

@@ -13,10 +13,10 @@ SAMPLES = 5
 
 def side(ids: np.ndarray, logits: Tensor, embedding: Tensor, classes: np.ndarray | None = None) -> Side:
     """A side of which everything is known: logits are (T, N, C), the first of them the deterministic ones."""
-    mean_probs, expected_entropy = moments(logits)
-    probs = logits[0].softmax(dim=1)
+    quantities = moments(logits, frozenset({"votes", "std"}))
     classes = np.empty(0, np.int64) if classes is None else classes
-    return Side(ids, probs, mean_probs, expected_entropy, embedding, embedding, classes)
+    probs = logits[0].softmax(dim=1)
+    return Side(ids, probs, **quantities, embedding=embedding, penultimate=embedding, classes=classes)
 
 
 def random_candidates(
@@ -34,10 +34,14 @@ def random_candidates(
     embedding = torch.from_numpy(points[rng.integers(len(points), size=len(ids))])
     known = rng.permutation(len(ids)) < labeled
     free = torch.from_numpy(~known)
+    head = torch.from_numpy(rng.normal(size=(classes, 4)).astype(np.float32)), torch.zeros(classes)
+    samples = logits.softmax(dim=2).permute(1, 0, 2)  # (N, T, C)
     return Candidates(
         side(ids[~known], logits[:, free], embedding[free]),
         side(ids[known], logits[:, ~free], embedding[~free], rng.integers(classes, size=labeled)),
         classes,
+        head,
+        lambda wanted: samples[np.searchsorted(ids, wanted)],
     )
 
 

@@ -39,7 +39,7 @@ def information(predictions: Predictions) -> torch.Tensor:
 
 def test_streamed_moments_are_the_mean_and_the_mean_entropy():
     logits = torch.randn(7, 30, 5, generator=torch.Generator().manual_seed(0)) * 4
-    mean_probs, expected_entropy = moments(iter(logits))
+    mean_probs, expected_entropy = moments(iter(logits)).values()
     probs = logits.double().softmax(dim=2)
     assert torch.allclose(mean_probs.double(), probs.mean(dim=0), atol=1e-6)
     assert torch.allclose(expected_entropy.double(), torch.special.entr(probs).sum(dim=2).mean(dim=0), atol=1e-6)

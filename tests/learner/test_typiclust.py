@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from learner.acquisition.candidates import Candidates, Side
-from learner.acquisition.typiclust import _pick, select_typiclust, typicality
-from learner.config import TypiclustSettings
+from learner.acquisition.clustering import pick_in_turn
+from learner.acquisition.settings import TypiclustSettings
+from learner.acquisition.typiclust import select_typiclust, typicality
 
 SIZES = [40, 30, 20, 12, 3]  # of the blobs, the last below min_cluster
 
@@ -48,7 +49,7 @@ def test_a_small_cluster_counts_as_labeled_once():
     points, where = blobs()
     clusters = np.concatenate([where, [0, 1, 2, 3]])  # each of the large ones has a label
     x = points.numpy()[[*range(105), 0, 40, 70, 90]]
-    order, _ = _pick(x, clusters, 105, 9, np.random.default_rng(0), TypiclustSettings())
+    order, _ = pick_in_turn(clusters, 105, 9, np.random.default_rng(0), lambda members: typicality(x[members], 20), 5)
     assert where[order].tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3]
 
 

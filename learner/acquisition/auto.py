@@ -1,0 +1,37 @@
+"""auto: which strategy when. The schedule is a table; docs/strategies.md has the measurements behind it."""
+
+import numpy as np
+
+from learner.acquisition import STRATEGIES
+from learner.acquisition.candidates import Candidates, Picks
+from learner.config import NoSettings
+
+# labels per class, on average, from which a strategy asks; the last one that holds counts
+SCHEDULE: dict[str, tuple[tuple[float, str], ...]] = {
+    "spreading": ((0, "typiclust"), (20, "margin")),
+    "frozen": ((0, "typiclust"), (5, "bait"), (20, "margin")),
+    "semi-supervised": ((0, "typiclust"), (20, "badge")),
+    "supervised": ((0, "typiclust"), (5, "badge"), (20, "margin")),
+}
+KINDS = {
+    "propagate": "spreading", "frozen": "frozen", "fixmatch": "semi-supervised", "ssl": "semi-supervised",
+    "basic": "supervised", "transfer": "supervised", "auto": "spreading",
+}  # fmt: skip
+COLD = "typiclust"
+
+
+def advise(labels: int, num_classes: int, method: str) -> tuple[str, str]:
+    """The strategy for so many labels, and why."""
+    if not labels:
+        return COLD, "no labels yet"
+    kind, each = KINDS.get(method, "supervised"), labels / num_classes
+    name = next(name for start, name in reversed(SCHEDULE[kind]) if each >= start)
+    return name, f"{each:.1f} labels per class, {kind} learning"
+
+
+def select_auto(candidates: Candidates, size: int, rng: np.random.Generator, settings: NoSettings) -> Picks:
+    """By the advice; the loop asks for it before it predicts, so that the quantities are there."""
+    name, why = advise(int(candidates.stage.sum()), candidates.num_classes, candidates.method)
+    row = STRATEGIES[name]
+    picks: Picks = row.load()(candidates, size, rng, row.settings())
+    return Picks(picks.ids, picks.scores, picks.probabilities, f"{name}: {why}")

@@ -1,0 +1,34 @@
+"""Uncertain images that are like many others, so that outliers come last. Settles & Craven 2008."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from learner.acquisition.candidates import Candidates, Picks, by_score
+from learner.acquisition.settings import InformationDensitySettings
+from learner.acquisition.uncertainty import entropy
+
+
+def density(embedding: Tensor, everything: Tensor) -> Tensor:
+    """Mean cosine of each row with all images, negative ones as zero: (N, D), (M, D) -> (N,), in [0, 1].
+
+    The mean of scalar products is the scalar product with the mean: no pair is ever looked at.
+    """
+    mean = normalize(everything.double(), dim=1).mean(dim=0)
+    found: Tensor = normalize(embedding.double(), dim=1) @ mean
+    return found.clamp(min=0)
+
+
+def select_information_density(
+    candidates: Candidates, size: int, rng: np.random.Generator, settings: InformationDensitySettings
+) -> Picks:
+    """Entropy times density to the power of beta; the density is that among pool and labeled images."""
+
+    def score(given: Candidates) -> Tensor:
+        sides = [side.need("embedding") for side in (given.pool, given.labeled) if len(side.ids)]
+        everything = torch.cat(sides) if sides else given.pool.need("embedding")
+        alike = density(given.pool.need("embedding"), everything)
+        return entropy(given.pool.need("probs").double()) * alike**settings.beta
+
+    return by_score(score)(candidates, size, rng, settings)
