@@ -228,9 +228,10 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
 def simulate(
     oracle: str, dataset: str, flip: bool | None, strategies: tuple[str, ...], seeds: int, budget: int, out: Path,
     quiet: bool, method: str | None, weights: str | None, query_size: int | None, loop: dict[str, str],
-    method_set: dict[str, str],
+    method_set: dict[str, str], strategy_set: dict[str, str],
 ) -> None:  # fmt: skip
     """Run the same loop with the truth as the annotator, and compare strategies."""
+    from annotator.simulating import choices
     from annotator.simulating import simulate as run
     from learner.config import LoopSettings
 
@@ -245,7 +246,46 @@ def simulate(
     given = method_settings(method_set, weights)
     if flip is not None:
         dataset += "@flip" if flip else "@no-flip"
-    click.echo(run(dataset, method or "propagate", given, strategies, range(seeds), settings, out, bar=not quiet))
+    arms = choices(strategies, strategy_set)
+    click.echo(run(dataset, method or "propagate", given, arms, range(seeds), settings, out, bar=not quiet))
+
+
+@main.command()
+@click.option("--dataset", default="digits", show_default=True, help="digits, npz:FILE or folder:FOLDER.")
+@click.option(
+    "--backbone",
+    "backbones",
+    multiple=True,
+    default=("pixels", "pca"),
+    help="A net of timm, pca, pixels, autoencoder or dec:CLUSTERS; again for each.  [default: pixels, pca]",
+)
+@click.option("--sizes", default="", help="Sides in pixels to which a net sees the images brought: 32,224.")
+@click.option("--weights", type=click.Path(exists=True, dir_okay=False), default=None, help="File with its weights.")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1), help="Neighbours.")
+@click.option("--batch", default=100, show_default=True, type=click.IntRange(1), help="Test images in a batch.")
+@click.option("--total", default=10_000, show_default=True, type=click.IntRange(2), help="Training images used.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/features"),
+    show_default=True,
+)
+def features(
+    dataset: str, backbones: tuple[str, ...], sizes: str, weights: str | None, k: int, batch: int, total: int, out: Path
+) -> None:
+    """How good are embeddings? Nearest neighbours and clusters against known classes, and what can be said without."""
+    from annotator.measuring import Measuring, measure_all
+
+    try:
+        wanted = [int(size) for size in sizes.split(",") if size]
+    except ValueError:
+        raise click.BadParameter(f"--sizes {sizes!r} are no whole numbers; 32,224 for example") from None
+
+    def say(name: str) -> None:
+        click.echo(f"measuring {name} ...", err=True)
+
+    click.echo(measure_all(dataset, backbones, wanted, Measuring(k, batch, total), weights or "", out, say))
 
 
 if __name__ == "__main__":

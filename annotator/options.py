@@ -42,6 +42,13 @@ def learning_options(function: F) -> F:
             help="Any setting of the loop.",
         ),
         click.option(
+            "--strategy-set",
+            multiple=True,
+            callback=pairs,
+            metavar="NAME=VALUE",
+            help="A setting of the strategy.",
+        ),
+        click.option(
             "--method-set",
             multiple=True,
             callback=pairs,
@@ -101,6 +108,8 @@ def facts(options: dict[str, Any]) -> dict[str, Any]:
     settings = method_settings(options["method_set"], options["weights"])
     if settings:
         chosen["method_settings"] = settings
+    if options["strategy_set"]:
+        chosen["strategy_settings"] = options["strategy_set"]
     return {
         "seed": options["seed"],
         "audit_share": options["audit_share"],

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,34 @@ from learner.benchmark.plot import plot_curves
 from learner.benchmark.statistics import Comparison, compare
 from learner.benchmark.summary import Point, curves
 from learner.config import Choice, LoopSettings, resolve
+from learner.errors import BadSetting
 from learner.events import Event, RoundFinished
 from learner.registry import lookup
 from learner.simulate import Cell, run_cell
 from learner.training import METHODS
 
 
+def choices(names: Iterable[str], values: dict[str, Any]) -> list[Choice]:
+    """Each strategy once, with those of the values that it has a setting for. BadSetting for one that none has."""
+    rows = {name: lookup("strategy", STRATEGIES, name) for name in names}
+    known = {name: {field.name for field in fields(row.settings)} for name, row in rows.items()}
+    unknown = [key for key in values if not any(key in has for has in known.values())]
+    if unknown:
+        every = sorted(set[str]().union(*known.values()))
+        raise BadSetting(
+            f"none of {', '.join(rows)} has a setting {unknown[0]!r}; together they have {', '.join(every) or 'none'}"
+        )
+    return [
+        Choice(name, resolve(row.settings, {key: value for key, value in values.items() if key in known[name]}))
+        for name, row in rows.items()
+    ]
+
+
 def simulate(
     dataset: str,
     method: str,
     method_settings: dict[str, Any],
-    strategies: Sequence[str],
+    strategies: Sequence[Choice],
     seeds: Iterable[int],
     settings: LoopSettings,
     out: Path,
@@ -38,16 +55,7 @@ def simulate(
     """Every strategy with every seed; returns the tables as text. LearnerError before anything is written or run."""
     datasets.load(dataset)
     chosen = Choice(method, resolve(lookup("method", METHODS, method).settings, method_settings))
-    cells = [
-        Cell(
-            dataset,
-            chosen,
-            Choice(name, lookup("strategy", STRATEGIES, name).settings()),
-            replace(settings, seed=seed),
-        )
-        for seed in seeds
-        for name in dict.fromkeys(strategies)
-    ]
+    cells = [Cell(dataset, chosen, strategy, replace(settings, seed=seed)) for seed in seeds for strategy in strategies]
     out.mkdir(parents=True, exist_ok=True)
     rows = list(_run(cells, out / "results.jsonl", bar))
     found = {str(key[0]): points for key, points in curves(rows).items()}
@@ -93,7 +101,7 @@ def _table(found: dict[str, list[Point]]) -> str:
     for labels in sorted({labels for _, labels in cells}):
         row = [cells.get((name, labels)) for name in found]
         table.add_row(str(labels), *(f"{100 * p.mean:.1f} ± {100 * p.std:.1f}" if p else "" for p in row))
-    return _text(table, max(60, 14 * (len(found) + 1)))
+    return text(table, max(60, 14 * (len(found) + 1)))
 
 
 def _differences(rows: list[dict[str, Any]], path: Path) -> str:
@@ -109,7 +117,7 @@ def _differences(rows: list[dict[str, Any]], path: Path) -> str:
     for item in found:
         if item.labels in (None, last):
             table.add_row(*_cells(item))
-    return f"{_text(table, 90)}\nEvery budget is in {path}."
+    return f"{text(table, 90)}\nEvery budget is in {path}."
 
 
 def _cells(item: Comparison) -> tuple[str, ...]:
@@ -124,7 +132,8 @@ def _cells(item: Comparison) -> tuple[str, ...]:
     )
 
 
-def _text(table: Table, width: int) -> str:
-    text = StringIO()
-    Console(file=text, width=width).print(table)
-    return text.getvalue().rstrip()
+def text(table: Table, width: int) -> str:
+    """As it stands in a terminal of this width."""
+    file = StringIO()
+    Console(file=file, width=width).print(table)
+    return file.getvalue().rstrip()

@@ -108,9 +108,31 @@ class BackboneFeatures:
 
     size: int = setting(0, "side in pixels to which images are brought; 0: as in its training", high=1024)
     normalize: bool = setting(True, "bring pixels to the mean and standard deviation of its training")
-    pool: str = setting("", "token, average; empty: what the net classifies by", choices=("", "token", "average"))
+    pool: str = setting(
+        "",
+        "token, average, fc1, fc2; empty: what the net classifies by",
+        choices=("", "token", "average", "fc1", "fc2"),
+    )
     unit: bool = setting(True, "bring each row to length one")
     weights: str = setting("", "file of weights; random: untrained; empty: timm's by name")
+
+
+@dataclass(frozen=True)
+class AutoencoderFeatures:
+    """What a small autoencoder of the images keeps."""
+
+    dimensions: int = setting(64, "numbers that an image is brought to", low=1, high=4096)
+    channels: int = setting(16, "of the first layer; doubled with each halving", low=1, high=1024)
+    steps: int = setting(1000, "training steps", low=1)
+    batch_size: int = setting(128, "images in one step", low=2)
+
+
+@dataclass(frozen=True)
+class DecFeatures(AutoencoderFeatures):
+    """The same, pulled into clusters."""
+
+    dimensions: int = setting(10, "numbers that an image is brought to", low=1, high=4096)
+    sharpening: int = setting(500, "steps in which clusters are sharpened", low=0)
 
 
 @dataclass(frozen=True)
@@ -126,7 +148,7 @@ class LoopSettings:
         "", "what strategies see of an image; penultimate: as the current model; empty: what the method sees, else pca"
     )
     duplicates: float = setting(
-        0.99, "images whose embeddings have a larger cosine are not asked in the same query; 1: all are", high=1
+        0.98, "images whose embeddings have a larger cosine are not asked in the same query; 1: all are", high=1
     )
     class_quota: float = setting(
         0.0,

@@ -9,6 +9,15 @@ const SOURCES = {
 const CHOICES = {
   random: "picked at random from the images that are here",
   typiclust: "typical of many images like it",
+  kmeans: "in the middle of a group of images like it",
+  kmeans_top: "in the middle of a group of images like it",
+  kmeans_random: "picked at random from a group of images like it",
+  dbscan: "picked at random from a group of images like it",
+  optics: "picked at random from a group of images like it",
+  coreset: "unlike everything that has a label",
+  probcover: "like many images of which none has a label",
+  max_herding: "like many images of which none has a label",
+  rdss: "one of those that together stand for all images",
 }; // the other strategies ask what the model says next
 const HESITATES = 0.2; // second over first probability from which two classes are worth naming
 

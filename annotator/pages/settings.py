@@ -21,13 +21,23 @@ blueprint = Blueprint("settings", __name__)
 HIDDEN = {"weights", "seed", "budgets", "budget"}  # for the command line: paths of this machine, and simulations
 
 
+STAGES = {
+    "": "",
+    "any": "At any time",
+    "cold start": "Before there is any label, and while there are few",
+    "few labels": "With a few labels for each class",
+    "many labels": "With many labels",
+    "the study": "To repeat the study of 2021",
+}
+
+
 @blueprint.get("/settings")
 def page() -> ResponseReturnValue:
     chosen = project.facts(shared.database()).get("learning", {})
     methods = [_row(name, row, chosen, "method") for name, row in METHODS.items()]
     strategies = [_row(name, row, chosen, "strategy") for name, row in STRATEGIES.items()]
     loop = list(_fields(LoopSettings, chosen.get("loop", {})))
-    return render_template("settings/index.html", methods=methods, strategies=strategies, loop=loop)
+    return render_template("settings/index.html", methods=methods, strategies=strategies, loop=loop, stages=STAGES)
 
 
 def _row(name: str, row: Any, chosen: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -37,6 +47,7 @@ def _row(name: str, row: Any, chosen: Mapping[str, Any], kind: str) -> dict[str,
     values = chosen.get(f"{kind}_settings", {}) if is_chosen else {}
     return {
         "name": name, "summary": row.summary, "paper": row.paper, "chosen": is_chosen,
+        "stage": getattr(row, "stage", ""),
         "fields": list(_fields(row.settings, values)),
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.config import BackboneFeatures, NoSettings, PcaFeatures, resolve
+from learner.config import AutoencoderFeatures, BackboneFeatures, DecFeatures, NoSettings, PcaFeatures, resolve
 from learner.data import ByteArray, ImageSet
 from learner.errors import UnknownName
 from learner.events import Event, Progress
@@ -33,9 +33,17 @@ FEATURES: dict[str, FeaturesRow] = {
         "the last layer of a pretrained net of timm", BackboneFeatures, "learner.features.backbone:fit_backbone",
         argument="NAME",
     ),
+    "autoencoder": FeaturesRow(
+        "what an autoencoder of the images keeps", AutoencoderFeatures, "learner.features.autoencoder:fit_autoencoder",
+    ),
+    "dec": FeaturesRow(
+        "the same, pulled into so many clusters", DecFeatures, "learner.features.autoencoder:fit_dec",
+        paper="Xie et al. 2016", argument="CLUSTERS",
+    ),
 }  # fmt: skip
 OPTIONS = {
-    "raw": ("normalize", False), "token": ("pool", "token"), "average": ("pool", "average"), "lengths": ("unit", False),
+    "raw": ("normalize", False), "token": ("pool", "token"), "average": ("pool", "average"), "fc1": ("pool", "fc1"),
+    "fc2": ("pool", "fc2"), "lengths": ("unit", False),
 }  # fmt: skip
 
 
@@ -66,7 +74,7 @@ class Features:
 
 
 def parse(text: str, **more: Any) -> Features:
-    """`pca`, `pixels`, `timm:NAME`, and behind it @SIZE, @raw, @token, @average, @lengths.
+    """`pca`, `timm:NAME` ..., and behind a name of timm @SIZE, @raw, @token, @average, @fc1, @fc2, @lengths.
 
     Of `more`, what the row has a setting for. Raises UnknownName, BadSetting.
     """

@@ -24,6 +24,10 @@ MODELS: dict[str, Row] = {
         "any net of timm, pretrained or not", NoSettings,
         "learner.models.backbone:Backbone",
     ),
+    "encoder": Row(
+        "a small convolutional encoder, for what it learned from the images themselves", NoSettings,
+        "learner.models.encoder:ConvEncoder",
+    ),
     "head": Row(
         "principal components of the pixels and one hidden layer", NoSettings,
         "learner.models.head:PixelHead",

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate, normalize
 from learner.errors import BadSetting, UnknownName
 from learner.models.head import Embedded
 
-POOLS = ("", "token", "average")
+POOLS = ("", "token", "average", "fc1", "fc2")
 
 
 class Backbone(Embedded):
@@ -18,8 +18,8 @@ class Backbone(Embedded):
 
     Images are brought to `size` a side (bicubic, as Pillow does; 0: the size of its training), and with `normalize`
     to the mean and standard deviation of its training. `pool` says what of the last map is the embedding: the class
-    token, the average, or (empty) what the net itself would classify by. `unit`: rows of length one.
-    Raises UnknownName, and BadSetting for a size or a pool that the net does not have.
+    token, the average, a VGG's fc1 or fc2, or (empty) what the net itself would classify by. `unit`: rows of length
+    one. Raises UnknownName, and BadSetting for a size or a pool that the net does not have.
     """
 
     kind = "backbone"
@@ -52,6 +52,8 @@ class Backbone(Embedded):
 
     def _pooled(self, last: Tensor) -> Tensor:
         """Last map or tokens -> (N, D)."""
+        if self.pool in ("fc1", "fc2"):
+            return self._fully_connected(last)
         if not self.pool:
             pooled: Tensor = self.net.forward_head(last, pre_logits=True)
             return pooled
@@ -64,6 +66,18 @@ class Backbone(Embedded):
         elif self.pool == "average":
             return last.mean(dim=(1, 2) if last.shape[-1] == self.net.num_features else (2, 3))
         raise BadSetting(f"{self.arguments['name']} has no class token; set pool to average, or leave it empty")
+
+    def _fully_connected(self, last: Tensor) -> Tensor:
+        """Behind the first or second fully connected layer of a VGG and its ReLU, as it stands in the study of 2021."""
+        layers = getattr(self.net, "pre_logits", None)
+        activation = getattr(layers, self.pool.replace("fc", "act"), None)
+        if activation is None:
+            raise BadSetting(f"{self.arguments['name']} has no layer {self.pool}; VGGs have")
+        found: list[Tensor] = []
+        handle = activation.register_forward_hook(lambda layer, inputs, output: found.append(output))
+        self.net.forward_head(last, pre_logits=True)
+        handle.remove()
+        return found[0].mean(dim=(2, 3))
 
 
 def resized(x: Tensor, size: int) -> Tensor:

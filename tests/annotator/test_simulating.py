@@ -12,7 +12,10 @@ from PIL import Image
 from scipy import stats
 
 from annotator.cli import main
+from annotator.simulating import choices
+from learner.config import NoSettings
 from learner.datasets import DATASETS
+from learner.errors import BadSetting
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text()
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
@@ -71,3 +74,14 @@ def test_one_strategy_or_one_seed_is_not_compared(shapes, more):
     assert result.exit_code == 0
     assert "difference" not in result.output
     assert not Path("o/comparison.json").exists()
+
+
+def test_a_setting_goes_to_every_strategy_that_has_it():
+    kmeans, top, margin = choices(["kmeans", "kmeans_top", "margin"], {"starts": "7"})
+    assert kmeans.settings.starts == top.settings.starts == 7
+    assert margin.settings == NoSettings()
+
+
+def test_a_setting_that_no_strategy_has_is_refused():
+    with pytest.raises(BadSetting, match="none of margin, kmeans has a setting 'radius'; together they have starts"):
+        choices(["margin", "kmeans"], {"radius": "1"})

@@ -257,3 +257,20 @@ def test_a_model_file_that_names_a_hub_is_refused(tmp_path):
     checkpoint.save_net(tmp_path, net, ["a", "b"], (32, 32))
     with pytest.raises(LearnerError, match="timm has no net"):
         checkpoint.load(tmp_path)
+
+
+def test_the_fully_connected_layers_of_a_vgg_are_those_of_timm():
+    nets = {pool: Backbone(2, "vgg11", size=32, pool=pool, unit=False).eval() for pool in ("fc1", "fc2")}
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        for pool, net in nets.items():
+            mlp = net.net.pre_logits
+            last = net.net.forward_features((x - net.mean) / net.std)
+            first = mlp.act1(mlp.fc1(torch.nn.functional.adaptive_avg_pool2d(last, (7, 7))))
+            expected = first if pool == "fc1" else mlp.act2(mlp.fc2(first))
+            assert torch.allclose(net.embed(x), expected.mean(dim=(2, 3)), atol=1e-5)
+
+
+def test_a_net_without_such_a_layer_is_refused():
+    with pytest.raises(BadSetting, match=r"test_resnet\.r160_in1k has no layer fc1; VGGs have"):
+        Backbone(2, "test_resnet.r160_in1k", size=32, pool="fc1").eval().embed(torch.zeros(1, 3, 32, 32))

@@ -70,7 +70,7 @@ def test_a_missing_model_says_where(tmp_path):
     ("meta", "said"),
     [
         ({"format": 2}, "this version reads 1"),
-        ({"kind": "pickle"}, "choose from wrn, conv, wide_resnet50_2, backbone, head"),
+        ({"kind": "pickle"}, "choose from wrn, conv, wide_resnet50_2, backbone, encoder, head"),
         ({"classes": ["a"]}, "1 class names for 3"),
         ({"classes": 7}, "damaged"),
         ({"image_size": [8]}, "damaged"),

@@ -1,0 +1,156 @@
+"""`annotator features`: how good embeddings are for data whose classes are known. A table, a CSV file, a picture."""
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from annotator.simulating import text
+from learner import datasets
+from learner.data import ImageSet
+from learner.errors import LearnerError
+from learner.features import Extractor, extract, extractor, parse, quality
+
+TIMED = 64  # images that are embedded once more to see how long it takes
+METRICS = ("euclidean", "cosine")
+SHOWN = ("knn_euclidean", "knn_cosine", "nmi", "ari", "silhouette", "stability", "prediction_strength")
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is looked at."""
+
+    k: int = 10
+    batch: int = 100  # test images whose accuracy is taken together
+    total: int = 10_000  # training images; a fifth as many of the test
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table."""
+
+    features: str
+    values: dict[str, float] = field(default_factory=dict)
+    reason: str = ""  # why it was not measured
+
+
+def named(backbone: str, sizes: Sequence[int]) -> list[str]:
+    """Texts of features: `pca` as it is, a name of timm with each size."""
+    if ":" not in backbone and backbone.partition("@")[0] in ("pca", "pixels", "autoencoder"):
+        return [backbone]
+    if not backbone.startswith(("timm:", "dec:")):
+        backbone = f"timm:{backbone}"
+    if backbone.startswith("dec:"):
+        return [backbone]
+    return [f"{backbone}@{size}" for size in sizes] or [backbone]
+
+
+def measure_all(
+    dataset: str, backbones: Sequence[str], sizes: Sequence[int], settings: Measuring, weights: str, out: Path,
+    say: Callable[[str], None],
+) -> str:  # fmt: skip
+    """Every kind of features; those that cannot be had are in the table with the reason. Returns the table."""
+    data = datasets.load(dataset)
+    train = data.train.only(data.train.ids[: settings.total])
+    test = data.test.only(data.test.ids[: max(1, settings.total // 5)])
+    classes = (data.train_classes[: len(train)], data.test_classes[: len(test)])
+    found = []
+    for features in [name for backbone in backbones for name in named(backbone, sizes)]:
+        say(features)
+        try:
+            found.append(
+                Measured(features, measure(features, train, test, classes, len(data.classes), settings, weights))
+            )
+        except LearnerError as error:
+            found.append(Measured(features, reason=str(error)))
+    out.mkdir(parents=True, exist_ok=True)
+    _write(found, out / "features.csv")
+    _plot(found, out / "features.png", f"{dataset}: {len(train)} images, k = {settings.k}")
+    return f"{_table(found, settings)}\n{out / 'features.csv'} and {out / 'features.png'} written"
+
+
+def measure(
+    features: str, train: ImageSet, test: ImageSet, classes: tuple[Any, Any], number: int, settings: Measuring,
+    weights: str = "",
+) -> dict[str, float]:  # fmt: skip
+    """All columns of one line. Raises LearnerError."""
+    fitted = extractor(train, parse(features, weights=weights))
+    began = time.perf_counter()
+    x, y = extract(fitted, train), extract(fitted, test)
+    values: dict[str, float] = {"width": x.shape[1], "seconds": time.perf_counter() - began}
+    values["images_per_second"] = _speed(fitted, train)
+    for metric in METRICS:
+        near = quality.knn_accuracy(x, classes[0], y, classes[1], settings.k, metric, settings.batch)
+        values |= {f"knn_{metric}": near.mean, f"knn_{metric}_std": near.std}
+    values |= quality.clustering(x, classes[0], number)
+    values["stability"] = quality.stability(x, train, fitted)
+    return values | {name: score(x, number) for name, score in quality.SCORES.items() if name not in values}
+
+
+def _speed(fitted: Extractor, images: ImageSet) -> float:
+    """Images per second without what is on disk; the first batch, which builds what is built once, does not count."""
+    ids = np.resize(images.ids, TIMED)
+    pixels, _ = images.sized(ids, fitted.side)
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        for start in range(0, TIMED, fitted.batch):
+            fitted(pixels[start : start + fitted.batch])
+        seconds.append(time.perf_counter() - began)
+    return TIMED / seconds[-1]
+
+
+def _write(found: Sequence[Measured], path: Path) -> None:
+    columns = list(dict.fromkeys(name for line in found for name in line.values))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["features", *columns, "not_measured"])
+        writer.writeheader()
+        for line in found:
+            writer.writerow({"features": line.features, **line.values, "not_measured": line.reason})
+
+
+def _table(found: Sequence[Measured], settings: Measuring) -> str:
+    table = Table(title=f"k = {settings.k}; kNN in % ± standard deviation over batches of {settings.batch}")
+    table.add_column("features")
+    for name in (*SHOWN, "images / s"):
+        table.add_column(name.replace("_", " "), justify="right")
+    for line in found:
+        if line.reason:
+            table.add_row(line.features, "not measured")
+        else:
+            table.add_row(
+                line.features, *(_cell(line, name) for name in SHOWN), f"{line.values['images_per_second']:.0f}"
+            )
+    reasons = [f"{line.features} was not measured: {line.reason}" for line in found if line.reason]
+    return "\n".join([text(table, 150), *reasons])
+
+
+def _cell(line: Measured, name: str) -> str:
+    value = line.values[name]
+    return f"{100 * value:.1f} ± {100 * line.values[name + '_std']:.1f}" if name.startswith("knn") else f"{value:.3f}"
+
+
+def _plot(found: Sequence[Measured], path: Path, title: str) -> None:
+    """kNN accuracy of each, with the spread over batches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = [line for line in found if line.values]
+    figure = Figure(figsize=(8, 1.2 + 0.5 * len(lines)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for offset, metric in zip((-0.2, 0.2), METRICS, strict=True):
+        means = [100 * line.values[f"knn_{metric}"] for line in lines]
+        stds = [100 * line.values[f"knn_{metric}_std"] for line in lines]
+        axes.barh(np.arange(len(lines)) + offset, means, 0.38, xerr=stds, label=metric)
+    axes.set_yticks(range(len(lines)), [line.features for line in lines])
+    axes.invert_yaxis()
+    axes.set_xlabel("accuracy of nearest neighbours, %")
+    axes.set_title(title)
+    axes.legend()
+    figure.savefig(path, dpi=120)
