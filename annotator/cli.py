@@ -263,6 +263,12 @@ def simulate(
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False), default=None, help="File with its weights.")
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1), help="Neighbours.")
 @click.option("--batch", default=100, show_default=True, type=click.IntRange(1), help="Test images in a batch.")
+@click.option(
+    "--clusters",
+    type=click.Choice(["dbscan", "optics"]),
+    multiple=True,
+    help="Also what it finds, with the elbow plot and the sizes of clusters.",
+)
 @click.option("--total", default=10_000, show_default=True, type=click.IntRange(2), help="Training images used.")
 @click.option(
     "-o",
@@ -272,8 +278,9 @@ def simulate(
     show_default=True,
 )
 def features(
-    dataset: str, backbones: tuple[str, ...], sizes: str, weights: str | None, k: int, batch: int, total: int, out: Path
-) -> None:
+    dataset: str, backbones: tuple[str, ...], sizes: str, weights: str | None, k: int, batch: int,
+    clusters: tuple[str, ...], total: int, out: Path,
+) -> None:  # fmt: skip
     """How good are embeddings? Nearest neighbours and clusters against known classes, and what can be said without."""
     from annotator.measuring import Measuring, measure_all
 
@@ -285,7 +292,7 @@ def features(
     def say(name: str) -> None:
         click.echo(f"measuring {name} ...", err=True)
 
-    click.echo(measure_all(dataset, backbones, wanted, Measuring(k, batch, total), weights or "", out, say))
+    click.echo(measure_all(dataset, backbones, wanted, Measuring(k, batch, total, clusters), weights or "", out, say))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """`annotator features`: how good embeddings are for data whose classes are known. A table, a CSV file, a picture."""
 
 import csv
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from rich.table import Table
 
 from annotator.simulating import text
 from learner import datasets
+from learner.acquisition import STRATEGIES
+from learner.acquisition.density import clusters_of
+from learner.benchmark.plot import plot_clusters
 from learner.data import ImageSet
 from learner.errors import LearnerError
 from learner.features import Extractor, extract, extractor, parse, quality
@@ -28,6 +32,7 @@ class Measuring:
     k: int = 10
     batch: int = 100  # test images whose accuracy is taken together
     total: int = 10_000  # training images; a fifth as many of the test
+    clusterings: tuple[str, ...] = ()  # dbscan, optics
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,27 @@ def measure_all(
         except LearnerError as error:
             found.append(Measured(features, reason=str(error)))
     out.mkdir(parents=True, exist_ok=True)
+    lines = [line for text in measured(found) for line in _clusters(text, train, settings, weights, out)]
     _write(found, out / "features.csv")
     _plot(found, out / "features.png", f"{dataset}: {len(train)} images, k = {settings.k}")
-    return f"{_table(found, settings)}\n{out / 'features.csv'} and {out / 'features.png'} written"
+    lines.append(f"{out / 'features.csv'} and {out / 'features.png'} written")
+    return "\n".join([_table(found, settings), *lines])
+
+
+def measured(found: Sequence[Measured]) -> list[str]:
+    """Texts of the features that could be had."""
+    return [line.features for line in found if not line.reason]
+
+
+def _clusters(features: str, images: ImageSet, settings: Measuring, weights: str, out: Path) -> Iterator[str]:
+    """What DBSCAN and OPTICS find in an embedding, with the elbow plot and the sizes in a picture."""
+    for name in settings.clusterings:
+        x = extract(extractor(images, parse(features, weights=weights)), images)
+        values: Any = STRATEGIES[name].settings()
+        found = clusters_of(name, x, np.random.default_rng(0), values)
+        path = out / f"{name}-{re.sub(r'[^A-Za-z0-9.@_-]', '-', features)}.png"
+        plot_clusters(found.distances.tolist(), found.eps, found.sizes.tolist(), path, f"{name} on {features}")
+        yield f"{name} on {features}, {values.metric}: {found}; {path} written"
 
 
 def measure(

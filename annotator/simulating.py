@@ -14,7 +14,7 @@ from rich.table import Table
 
 from learner import datasets
 from learner.acquisition import STRATEGIES
-from learner.benchmark.plot import plot_curves
+from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.statistics import Comparison, compare
 from learner.benchmark.summary import Point, curves
 from learner.config import Choice, LoopSettings, resolve
@@ -60,10 +60,11 @@ def simulate(
     rows = list(_run(cells, out / "results.jsonl", bar))
     found = {str(key[0]): points for key, points in curves(rows).items()}
     plot_curves(found, out / "curves.png", f"{dataset}, {method}, {len({c.settings.seed for c in cells})} seeds")
+    plot_selection(rows, out / "selection.png", f"what was asked: {dataset}, {method}")
     parts = [_table(found)]
     if len(found) > 1 and len({cell.settings.seed for cell in cells}) > 1:
         parts.append(_differences(rows, out / "comparison.json"))
-    return "\n".join([*parts, f"{out / 'results.jsonl'} and {out / 'curves.png'} written"])
+    return "\n".join([*parts, f"{out / 'results.jsonl'}, {out / 'curves.png'} and {out / 'selection.png'} written"])
 
 
 def _run(cells: Sequence[Cell], path: Path, bar: bool) -> Iterator[dict[str, Any]]:

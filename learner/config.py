@@ -148,7 +148,7 @@ class LoopSettings:
         "", "what strategies see of an image; penultimate: as the current model; empty: what the method sees, else pca"
     )
     duplicates: float = setting(
-        0.98, "images whose embeddings have a larger cosine are not asked in the same query; 1: all are", high=1
+        0.98, "images that are more alike than this, up to 1, are not asked in the same query; 1: all are", high=1
     )
     class_quota: float = setting(
         0.0,

@@ -23,7 +23,7 @@ from learner.device import memory_named
 from learner.errors import LearnerError, NotFinite
 from learner.evaluate import Evaluation, evaluate
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
-from learner.features import embed, named, parse
+from learner.features import Features, embed, named, parse
 from learner.predict import Predictions
 from learner.registry import lookup
 from learner.rng import stream
@@ -375,10 +375,15 @@ def _embedding(round: _Round, predictions: Predictions | None) -> Tensor | None:
         if predictions is not None:
             return predictions.penultimate
         text = ""
-    seen = as_dict(round.method.settings)
-    more = {name: seen[name] for name in ("components", "weights") if name in seen}
-    features = parse(named(text or seen.get("features", "pca"), round.images), **more)
+    features = strategy_features(text, round.method, round.images)
     return torch.from_numpy(embed(round.images, features, round.project.report))
+
+
+def strategy_features(text: str, method: Choice, images: ImageSet) -> Features:
+    """The features of this text; for an empty one those of the method, else pca."""
+    seen = as_dict(method.settings)
+    more = {name: seen[name] for name in ("components", "weights") if name in seen}
+    return parse(named(text or seen.get("features", "pca"), images), **more)
 
 
 def _side(ids: IntArray, predictions: Predictions | None, embedding: Tensor | None) -> Side:

@@ -1,14 +1,18 @@
 """The loop with the truth as the annotator: MemoryProject answers what is published, run_cell() is one seed's run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from learner import datasets
+from learner.acquisition.selection import Selection
 from learner.config import Choice, LoopSettings
-from learner.data import Exam, ImageSet, IntArray
+from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.events import Event, Predicted, RoundFinished
-from learner.loop import LoopState, News, Query, advance
+from learner.features import embed
+from learner.loop import PENULTIMATE, LoopState, News, Query, advance, strategy_features
 
 
 class MemoryProject:
@@ -102,10 +106,13 @@ def run_cell(
     """
     dataset = dataset or datasets.load(cell.dataset, cell.settings.seed)
     rows: list[dict[str, Any]] = []
+    selection = _selection(cell, dataset)
 
     def listen(event: Event) -> None:
         if isinstance(event, RoundFinished):
-            rows.append(cell.describe() | _row(event))
+            asked = id_array(project.asked[-1].ids)
+            described = selection.add(dataset.train.positions(asked))
+            rows.append(cell.describe() | _row(event) | asdict(described) | {"asked": asked.tolist()})
         report(event)
 
     exam = Exam(dataset.test, dataset.test_classes, "test")
@@ -113,6 +120,13 @@ def run_cell(
     project = MemoryProject(dataset.train, len(dataset.classes), truth=truth, exam=exam, report=listen)
     advance(project, cell.method, cell.strategy, cell.settings)
     return rows
+
+
+def _selection(cell: Cell, dataset: datasets.Dataset) -> Selection:
+    """Nothing asked yet, among images as the strategies see them."""
+    text = "" if cell.settings.features == PENULTIMATE else cell.settings.features
+    embedding = embed(dataset.train, strategy_features(text, cell.method, dataset.train))
+    return Selection(dataset.train_classes, len(dataset.classes), torch.from_numpy(embedding))
 
 
 def _row(event: RoundFinished) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from learner.acquisition.candidates import Candidates, Picks, Select
-from learner.acquisition.distances import parts
+from learner.acquisition.distances import parts, squared_distances
 from learner.config import Choice
 from learner.data import BoolArray, IntArray
 
@@ -18,7 +17,7 @@ from learner.data import BoolArray, IntArray
 class Rules:
     """The default allows everything."""
 
-    duplicates: float = 1.0  # images whose embeddings have a larger cosine are nearly the same
+    duplicates: float = 1.0  # images that are more alike are nearly the same
     class_quota: float = 0.0  # largest share of a query that is predicted to be of one class; 0: any
 
     @property
@@ -31,9 +30,9 @@ def choose(
 ) -> Picks:
     """What the strategy asks, without what the rules forbid, filled up by asking it again.
 
-    Where the quota leaves nothing else it is dropped; where everything left is nearly the same as a pick, the query
-    stays smaller. Picks with probabilities may hold duplicates, because leaving one out would make the probabilities
-    wrong; a quota leaves it out and has none.
+    Where the rules leave nothing else they are dropped, the quota first: a query is never smaller for them. Picks with
+    probabilities may hold duplicates, because leaving one out would make the probabilities wrong; a quota leaves images
+    out, and the probabilities with them.
     """
     picks = select(candidates, size, rng, strategy.settings)
     rules = _applicable(candidates, picks, rules)
@@ -41,11 +40,10 @@ def choose(
         return picks
     filter = _Filter(candidates, min(size, len(candidates.pool.ids)), rules)
     found = [_only(picks, filter.keep(picks.ids))]
-    while filter.missing and filter.dropped:
+    while filter.missing:
         free = filter.free()
         if not free.any():
-            if not filter.relax():
-                break
+            filter.relax()
             continue
         rest = candidates.asked(filter.kept)
         rest = replace(rest, pool=candidates.pool.only(free))
@@ -63,6 +61,22 @@ def _applicable(candidates: Candidates, picks: Picks, rules: Rules) -> Rules:
     return Rules(rules.duplicates if drops else 1.0, quota)
 
 
+class _Likeness:
+    """Cosine of two embeddings (N, D), or less where they are far apart for their kind: 1 for equal images.
+
+    The distance counts because on plain images, which differ in brightness alone, every cosine is 1 or -1.
+    """
+
+    def __init__(self, embedding: Tensor) -> None:
+        self._x = embedding
+        self._scale = 2 * float(embedding.square().sum(dim=1).mean().clamp(min=1e-12))
+
+    def __call__(self, rows: Tensor, others: Tensor) -> Tensor:
+        """(n,), (m,) -> (n, m), at most 1. Of rows of length one both are the same."""
+        x, y = self._x[rows], self._x[others]
+        return torch.minimum(normalize(x, dim=1) @ normalize(y, dim=1).T, 1 - squared_distances(x, y) / self._scale)
+
+
 class _Filter:
     """The images that were kept so far, and what they forbid."""
 
@@ -70,7 +84,7 @@ class _Filter:
         pool = candidates.pool
         self._ids, self._size, self._rules = pool.ids, size, rules
         self._sorted = np.argsort(pool.ids)
-        self._unit = normalize(pool.need("embedding").float(), dim=1) if rules.duplicates < 1 else None  # (N, D)
+        self._likeness = _Likeness(pool.need("embedding").float()) if rules.duplicates < 1 else None
         self._class = pool.need("probs").argmax(dim=1).cpu().numpy() if rules.class_quota else None  # (N,)
         self._most = max(1, int(np.ceil(rules.class_quota * size)))
         self._rows: list[int] = []
@@ -100,9 +114,9 @@ class _Filter:
         return self._class is not None and int((self._class[self._rows] == self._class[row]).sum()) >= self._most
 
     def _is_alike(self, row: int) -> bool:
-        if self._unit is None or not self._rows:
+        if self._likeness is None or not self._rows:
             return False
-        return bool((self._unit[self._rows] @ self._unit[row]).max() > self._rules.duplicates)
+        return bool(self._likeness(torch.tensor([row]), torch.tensor(self._rows)).max() > self._rules.duplicates)
 
     def free(self) -> BoolArray:
         """(N,) images of the pool that may be asked beside those that are kept."""
@@ -111,20 +125,18 @@ class _Filter:
         if self._class is not None:
             counts = np.bincount(self._class[self._rows], minlength=self._class.max() + 1)
             free &= counts[self._class] < self._most
-        if self._unit is not None:
-            free &= ~self._alike(self._unit, self._unit[self._rows])
+        if self._likeness is not None:
+            rows, kept = torch.arange(len(self._ids)), torch.tensor(self._rows)
+            most = torch.cat([self._likeness(part, kept).amax(dim=1) for part in parts(rows)])
+            free &= (most <= self._rules.duplicates).numpy()
         return free
 
-    def _alike(self, unit: Tensor, kept: Tensor) -> NDArray[np.bool_]:
-        found_in = [((part @ kept.T).amax(dim=1) > self._rules.duplicates) for part in parts(unit)]
-        found: NDArray[np.bool_] = torch.cat(found_in).cpu().numpy()
-        return found
-
-    def relax(self) -> bool:
-        """Give up the quota; False where there is none."""
-        had = self._class is not None
-        self._class = None
-        return had
+    def relax(self) -> None:
+        """Give up the quota, else the duplicates."""
+        if self._class is not None:
+            self._class = None
+        else:
+            self._likeness = None
 
 
 def _only(picks: Picks, kept: BoolArray) -> Picks:

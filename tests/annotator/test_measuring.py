@@ -1,6 +1,7 @@
 """`annotator features`: a table, a file and a picture; what cannot be had is said."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def test_it_measures_every_kind_and_says_what_it_could_not(tmp_path):
     assert float(rows["timm:tf_efficientnet_lite0@32"]["images_per_second"]) > 1
     with Image.open(Path(out) / "features.png") as picture:
         assert picture.size[0] > 400
+
+
+@pytest.mark.parametrize("name", ["dbscan", "optics"])
+def test_it_shows_what_density_finds_with_the_elbow_and_the_sizes(tmp_path, name):
+    output = run("--total", "300", "--backbone", "pca", "--clusters", name, "-o", str(tmp_path))
+    found = re.search(rf"{name} on pca, cosine: (.*) images are noise, eps (\S+);", output)
+    assert found
+    with Image.open(tmp_path / f"{name}-pca.png") as picture:
+        assert picture.size[0] > 800
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def test_every_command_of_the_page_works(shapes, command):
     result = CliRunner().invoke(main, [*shlex.split(command)[1:], "--quiet"])
     assert result.exit_code == 0, result.output
     assert Path("runs/simulate/results.jsonl").read_text().count("\n") >= 3
+    assert Path("runs/simulate/selection.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("name", DATASETS)

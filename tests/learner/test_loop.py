@@ -13,14 +13,15 @@ from annotator.store import db as store
 from annotator.store import labels
 from annotator.store import project as project_store
 from learner import loop
-from learner.acquisition import STRATEGIES
+from learner.acquisition import STRATEGIES, auto, coreset
+from learner.acquisition.coreset import select_coreset
 from learner.config import BasicSettings, Choice, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
 from learner.errors import Cancelled, NotFinite, OutOfMemory
 from learner.events import Predicted, Ranked, RoundFinished, RoundStarted
 from learner.loop import LoopState, Project, Query, advance
 from learner.simulate import MemoryProject
-from learner.training import fit, scratch
+from learner.training import fit, propagate, scratch
 
 PROPAGATE = Choice("propagate", PropagateSettings(mc_samples=5))
 MARGIN = Choice("margin")
@@ -58,7 +59,8 @@ class Person:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_killed_and_resumed_after_every_answer_ends_in_the_same_state(name):
+def test_killed_and_resumed_after_every_answer_ends_in_the_same_state(name, monkeypatch):
+    monkeypatch.setattr(propagate, "STEPS", 20)
     strategy = Choice(name, STRATEGIES[name].settings())
     images, classes = some_images()
     whole = MemoryProject(images, 3, truth=classes)
@@ -71,6 +73,31 @@ def test_killed_and_resumed_after_every_answer_ends_in_the_same_state(name):
         advance(pieces, PROPAGATE, strategy, SETTINGS)
     assert pieces.load_state() == whole.load_state()
     assert len(whole.news(0).labels) == 16
+
+
+def test_auto_asks_by_the_strategy_of_its_schedule_and_the_round_says_which_and_why(monkeypatch):
+    monkeypatch.setitem(auto.SCHEDULE, "spreading", ((0, "coreset"), (3, "margin")))
+    events: list = []
+    project = memory(truth=True, report=events.append)
+    advance(project, PROPAGATE, Choice("auto"), replace(SETTINGS, duplicates=1.0))
+    rounds = [event for event in events if isinstance(event, RoundFinished)]
+    assert [query.strategy for query in project.asked][:2] == ["typiclust", "coreset"]
+    assert [(r.labels, r.strategy) for r in rounds] == [(4, "coreset"), (8, "coreset"), (12, "margin"), (16, "margin")]
+    assert "margin: 4.0 labels per class, spreading learning" in rounds[2].note
+
+
+def test_strategies_can_see_what_the_current_model_sees(monkeypatch):
+    """Before there is a model they see what they see otherwise."""
+    seen = []
+
+    def keep(candidates, size, rng, settings):
+        seen.append(candidates.pool.need("embedding").shape[1])
+        return select_coreset(candidates, size, rng, settings)
+
+    monkeypatch.setattr(coreset, "select_coreset", keep)
+    settings = replace(SETTINGS, features="penultimate", budget=8)
+    advance(memory(truth=True), PROPAGATE, Choice("coreset"), settings)
+    assert seen[0] != propagate.HIDDEN == seen[-1]
 
 
 @pytest.mark.parametrize("killed_in", [RoundStarted, Predicted, RoundFinished])

@@ -11,7 +11,7 @@ from learner.errors import Cancelled, TooFewLabels
 from learner.training import METHODS, Task
 
 SMALL = {
-    "auto": {"features": "pca", "labels_per_class": 0},
+    "auto": {"features": "pca", "labels_per_class": 2},
     "propagate": {},
     "frozen": {"features": "pca", "steps": 20},
     "basic": {"steps": 3, "width": 1},

@@ -14,6 +14,7 @@ SMALL = {
     "conv": {"num_classes": 5, "width": 1},
     "wide_resnet50_2": {"num_classes": 5},
     "backbone": {"num_classes": 5, "name": "test_efficientnet", "size": 32, "hidden": 6},
+    "encoder": {"num_classes": 5, "side": 16, "width": 2, "dimensions": 6},
     "head": {"num_classes": 5, "low": [8, 8], "components": 6, "hidden": 7},
 }
 

@@ -1,0 +1,46 @@
+"""What is said of a selection, against the definitions."""
+
+import numpy as np
+import pytest
+import torch
+
+from learner.acquisition import STRATEGIES
+from learner.acquisition.selection import Selection
+from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.simulate import Cell, run_cell
+
+CLASSES = np.repeat([0, 1, 2], [60, 30, 10])
+POINTS = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+
+
+def test_classes_total_variation_and_radius_are_those_of_everything_asked():
+    selection = Selection(CLASSES, 3, torch.from_numpy(POINTS))
+    first = selection.add(np.array([0, 1, 2, 3]))
+    assert (first.classes_seen, first.total_variation) == (1, pytest.approx(0.4))
+    second = selection.add(np.array([60, 61, 95, 96]))
+    assert second.classes_seen == 3
+    # shares 1/2, 1/4, 1/4 against 0.6, 0.3, 0.1
+    assert second.total_variation == pytest.approx((0.1 + 0.05 + 0.15) / 2)
+    away = np.linalg.norm(POINTS[:, None] - POINTS[None, [0, 1, 2, 3, 60, 61, 95, 96]], axis=2).min(axis=1)
+    assert second.coverage_radius == pytest.approx(away.max(), rel=1e-3)
+
+
+def test_everything_asked_leaves_nothing():
+    found = Selection(CLASSES, 3, torch.from_numpy(POINTS)).add(np.arange(100))
+    assert (found.classes_seen, found.total_variation) == (3, 0)
+    assert found.coverage_radius < 1e-2
+
+
+def test_a_simulation_says_what_was_asked_and_what_it_looks_like():
+    settings = LoopSettings(query_size=10, budget=30, tail_size=0, full_query_only=True, cold_start="random")
+
+    def rows(name: str) -> list[dict]:
+        strategy = Choice(name, STRATEGIES[name].settings())
+        return run_cell(Cell("digits", Choice("propagate", PropagateSettings()), strategy, settings))
+
+    random, coreset = rows("random"), rows("coreset")
+    asked = [image for row in coreset for image in row["asked"]]
+    assert len(asked) == len(set(asked)) == 30
+    assert [row["classes_seen"] for row in random] == [sum(n > 0 for n in row["labels_per_class"]) for row in random]
+    assert all(c["coverage_radius"] < r["coverage_radius"] for c, r in zip(coreset, random, strict=True))
+    assert all(0 <= row["total_variation"] <= 1 for row in random + coreset)
