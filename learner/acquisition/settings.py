@@ -79,7 +79,7 @@ class ProbcoverSettings:
 class HerdingSettings:
     """A Gaussian kernel between images."""
 
-    bandwidth: float = setting(1.0, "of the kernel, in units of the median distance between two images", low=1e-3)
+    bandwidth: float = setting(0.35, "of the kernel, in units of the median distance between two images", low=1e-3)
     targets: int = setting(10_000, "beyond so many images the mean over them is taken over a random subset", low=1)
 
 

@@ -126,7 +126,7 @@ def test_a_round_says_who_learned_and_why(monkeypatch):
     events = []
     exam = Exam(images, classes, "test")
     project = MemoryProject(images, 3, truth=classes, exam=exam, report=events.append)
-    settings = LoopSettings(query_size=5, budget=10, tail_size=0, full_query_only=True)
+    settings = LoopSettings(query_size=5, budget=10, tail_size=0, full_query_only=True, duplicates=1.0)
     advance(project, Choice("auto", TWO), Choice("margin"), settings)
     rounds = [(event.method, event.note.partition("; 1 of")[0]) for event in events if isinstance(event, RoundFinished)]
     assert rounds == [

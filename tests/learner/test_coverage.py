@@ -223,7 +223,7 @@ def test_max_herding_chooses_as_scikit_activeml_does():
 @pytest.mark.parametrize("labeled", [[], [3, 50]])
 def test_rdss_is_kernel_herding_towards_a_shrunken_mean(labeled):
     x = points(200)
-    picks = ask("rdss", x, 30, labeled)
+    picks = ask("rdss", x, 30, labeled, bandwidth=1.0)
     k, alpha = kernel(x, scale_of(x)), 1 - 1 / np.sqrt(30 + len(labeled))
     chosen = list(labeled)
     for pick in picks.ids:
@@ -241,7 +241,7 @@ def test_rdss_is_nearer_to_the_shrunken_mean_of_all_images_than_random_ones():
         return float(k[np.ix_(chosen, chosen)].mean() - 2 * alpha * k[chosen].mean() + alpha**2 * k.mean())
 
     random = [discrepancy(np.random.default_rng(seed).choice(NUMBER, 20, replace=False)) for seed in range(50)]
-    assert discrepancy(ask("rdss", x, 20).ids) < min(random)
+    assert discrepancy(ask("rdss", x, 20, bandwidth=1.0).ids) < min(random)
 
 
 @pytest.mark.parametrize("name", ["max_herding", "rdss"])
