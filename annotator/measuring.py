@@ -4,7 +4,7 @@ import csv
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from learner.features import Extractor, extract, extractor, parse, quality
 
 TIMED = 64  # images that are embedded once more to see how long it takes
 METRICS = ("euclidean", "cosine")
-SHOWN = ("knn_euclidean", "knn_cosine", "nmi", "ari", "silhouette", "stability", "prediction_strength")
+SHOWN = ("knn_euclidean", "knn_cosine", "nmi", "ari", "silhouette", "recognition")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def measure(
         near = quality.knn_accuracy(x, classes[0], y, classes[1], settings.k, metric, settings.batch)
         values |= {f"knn_{metric}": near.mean, f"knn_{metric}_std": near.std}
     values |= quality.clustering(x, classes[0], number)
-    values["stability"] = quality.stability(x, train, fitted)
+    values |= asdict(quality.altered(train, fitted))
     return values | {name: score(x, number) for name, score in quality.SCORES.items() if name not in values}
 
 

@@ -9,6 +9,7 @@ with 95 % intervals from a bootstrap over the kinds of features. Writes results/
 """
 
 import warnings
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -28,7 +29,7 @@ from learner.features import extract, extractor, parse, quality
 BACKBONE = "timm:tf_efficientnet_lite0"
 KINDS = ("pixels", "pca", "autoencoder", "dec:10", f"random {BACKBONE}@64",
          *(f"{BACKBONE}@{size}" for size in (16, 32, 64, 96, 128, 224)))  # fmt: skip
-SCORES = ("stability", *quality.SCORES)
+SCORES = ("recognition", "stability", *quality.SCORES)
 TARGETS = ("knn", "gain")
 BOOTSTRAP = 2000
 
@@ -45,7 +46,7 @@ def measure(kind: str, data: datasets.Dataset, seeds: int) -> dict[str, float]:
     fitted, x, y = embeddings(kind, data)
     number = len(data.classes)
     found = {name: score(x, number) for name, score in quality.SCORES.items()}
-    found["stability"] = quality.stability(x, data.train, fitted)
+    found |= asdict(quality.altered(data.train, fitted))
     found["knn"] = quality.knn_accuracy(x, data.train_classes, y, data.test_classes, metric="cosine").mean
     accuracies = {(name, labels): [accuracy(name, labels, seed, data, x, y) for seed in range(seeds)]
                   for name, labels in product(("random", "typiclust"), (number, 2 * number))}  # fmt: skip
@@ -68,7 +69,7 @@ def accuracy(name: str, size: int, seed: int, data: datasets.Dataset, x: np.ndar
     classes = data.train_classes[ids]
     if len(np.unique(classes)) < 2:
         return float((data.test_classes == classes[0]).mean())
-    model = LogisticRegression(C=1.0, max_iter=500).fit(scaler.transform(x[ids]) / spread, classes)
+    model = LogisticRegression(C=1.0, tol=1e-3, max_iter=1000).fit(scaler.transform(x[ids]) / spread, classes)
     return float(model.score(scaler.transform(y) / spread, data.test_classes))
 
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.cluster import KMeans
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learner.augment import AUGMENTATIONS
-from learner.data import ImageSet, IntArray
+from learner.data import ByteArray, ImageSet, IntArray
 from learner.device import generator
 from learner.errors import BadSetting
-from learner.features import Extractor, FloatArray
+from learner.features import Extractor, FloatArray, extract
 
 SILHOUETTE = 2000  # images: it looks at all pairs
 STARTS = 10  # of k-means
@@ -106,24 +105,39 @@ SCORES: dict[str, Score] = {
 }  # fmt: skip
 
 
-def stability(x: FloatArray, images: ImageSet, fitted: Extractor, most: int = 500, k: int = 10) -> float:
-    """How many of an image's k nearest among all are still there when it is shifted or turned a little: in [0, 1].
+@dataclass(frozen=True)
+class Altered:
+    """What an embedding makes of images that are turned, scaled and shifted a little. Both in [0, 1]."""
 
-    `x` (N, D) is the embedding of all images; at most `most` of them, evenly spread, are looked at again.
+    recognition: float  # share of them that have their own original among the k nearest
+    stability: float  # share of the k nearest other images that stay
+
+
+def altered(images: ImageSet, fitted: Extractor, references: int = 1000, most: int = 300, k: int = 10) -> Altered:
+    """Look at `most` images of the set altered, among at most `references` of them as they are.
+
+    0 for one image. The same images, the same result: samples are even, draws fixed.
     """
-    rows = np.arange(len(x))[:: -(-len(x) // most)]
-    pixels, _ = images.sized(images.ids[rows], fitted.side)
-    way = AUGMENTATIONS["affine"]
+    sample = images.only(images.ids[:: max(1, -(-len(images) // references))])
+    if len(sample) < 2:
+        return Altered(0.0, 0.0)
+    rows = np.arange(len(sample))[:: max(1, -(-len(sample) // most))]
+    pixels, _ = sample.sized(sample.ids[rows], fitted.side)
     draws = generator(np.random.default_rng(0))
-    seen = way(torch.from_numpy(pixels), draws, flip=images.flip).round().clamp(0, 255).to(torch.uint8).numpy()
-    again = [fitted(seen[start : start + fitted.batch]) for start in range(0, len(seen), fitted.batch)]
+    seen = AUGMENTATIONS["affine"](torch.from_numpy(pixels), draws, flip=images.flip)
+    again = _embedded(fitted, seen.round().clamp(0, 255).to(torch.uint8).numpy())
+    x = extract(fitted, sample)
     index = NearestNeighbors(n_neighbors=min(k, len(x) - 1) + 1).fit(x)
-    before, after = (_others(index, values, rows) for values in (x[rows], np.concatenate(again)))
-    shared = [len(np.intersect1d(one, other)) / len(one) for one, other in zip(before, after, strict=True)]
-    return float(np.mean(shared))
+    before, after = (index.kneighbors(values, return_distance=False) for values in (x[rows], again))
+    own = [row in near[:k] for near, row in zip(after, rows, strict=True)]
+    pairs = zip(_others(before, rows), _others(after, rows), strict=True)
+    return Altered(float(np.mean(own)), float(np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in pairs])))
 
 
-def _others(index: NearestNeighbors, values: FloatArray, own: NDArray[np.int64]) -> list[IntArray]:
+def _embedded(fitted: Extractor, pixels: ByteArray) -> FloatArray:
+    return np.concatenate([fitted(pixels[i : i + fitted.batch]) for i in range(0, len(pixels), fitted.batch)])
+
+
+def _others(near: IntArray, own: IntArray) -> list[IntArray]:
     """The nearest of each row without the image itself."""
-    found = index.kneighbors(values, return_distance=False)
-    return [near[near != row][: found.shape[1] - 1] for near, row in zip(found, own, strict=True)]
+    return [found[found != row][: near.shape[1] - 1] for found, row in zip(near, own, strict=True)]

@@ -14,7 +14,7 @@ import torch
 
 from learner.config import AutoSettings, Choice, resolve
 from learner.data import ImageSet
-from learner.features import named
+from learner.features import best, named
 from learner.predict import Report
 from learner.rng import stream
 from learner.training import METHODS, Classifier, Task, require_two_classes
@@ -59,10 +59,8 @@ def plan(images: ImageSet, settings: AutoSettings, has_gpu: bool) -> Plan:
     quick = _choice("propagate", seen)
     if has_gpu and images.native_side <= LARGE:
         return Plan(quick, _choice("fixmatch", {}), "small images and a graphics card")
-    if text.startswith("timm:"):
-        return Plan(quick, _choice("frozen", seen), f"{text.removeprefix('timm:')} is at hand")
-    why = "images of a few pixels" if images.is_small else "no pretrained weights are at hand"
-    return Plan(quick, _choice("basic", {}), why)
+    why = best(images)[1] if settings.features == "auto" else f"features {text}"
+    return Plan(quick, _choice("frozen", seen) if text.startswith("timm:") else _choice("basic", {}), why)
 
 
 def _choice(method: str, values: dict[str, Any]) -> Choice:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from annotator import disk, doctor
+from annotator import disk, doctor, seeing
 from annotator.cli import main
 from annotator.store import db as store
 from annotator.store import rounds
+from learner.data import ImageSet
+from learner.features import quality
 
 
 def change(instance: Path, sql: str) -> None:
@@ -118,3 +120,28 @@ def test_the_disk_used_is_that_of_the_files(learned):
     assert sum(used.values()) == whole
     assert used["models"] == sum(path.stat().st_size for path in (learned / "rounds").rglob("*") if path.is_file())
     assert used["labels"] >= (learned / store.FILE).stat().st_size
+
+
+def test_features_that_tell_images_apart_worse_than_others_at_hand_are_said(instance, monkeypatch):
+    known = {"pca": 0.4, "timm:net": 0.9}
+    monkeypatch.setattr(seeing, "FEW", 10)
+    monkeypatch.setattr(seeing.weights, "at_hand", lambda: "net")
+    monkeypatch.setattr(ImageSet, "is_small", False)
+    monkeypatch.setattr(
+        seeing, "extractor", lambda images, features: ":".join(filter(None, (features.name, features.argument)))
+    )
+    monkeypatch.setattr(seeing, "altered", lambda images, text, few: quality.Altered(known[text], 0))
+    (found,) = [finding for finding in doctor.examine(instance) if finding.check == "features"]
+    assert found.level == "note"
+    assert found.text == "altered images are known again in 40% by pca, in 90% by timm:net"
+    assert "set features to timm:net" in found.advice
+    known["timm:net"] = 0.45
+    (found,) = [finding for finding in doctor.examine(instance) if finding.check == "features"]
+    assert (found.level, found.text) == ("ok", "altered images are known again in 40% by pca")
+
+
+def test_looking_at_features_changes_nothing(instance, monkeypatch):
+    monkeypatch.setattr(seeing, "FEW", 10)
+    before = {path: path.stat().st_mtime_ns for path in instance.rglob("*") if not path.name.endswith("-shm")}
+    assert seeing.compare(instance).known > 0
+    assert {path: path.stat().st_mtime_ns for path in instance.rglob("*") if not path.name.endswith("-shm")} == before

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from learner import checkpoint
+from learner import checkpoint, features
 from learner.acquisition import STRATEGIES
 from learner.config import AutoSettings, BasicSettings, Choice, FrozenSettings, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
@@ -46,14 +46,20 @@ def planned(monkeypatch, quick: Choice, strong: Choice) -> None:
     [
         (8, False, "net", ("propagate", "pca", "basic", "images of a few pixels")),
         (32, False, "", ("propagate", "pca", "basic", "no pretrained weights are at hand")),
-        (32, False, "net", ("propagate", "timm:net", "frozen", "net is at hand")),
+        (32, False, "net", ("propagate", "timm:net", "frozen",
+                            "altered images are known again in 90% by net, in 60% by their pixels")),
+        (32, False, "bad", ("propagate", "pca", "basic",
+                            "altered images are known again in 30% by bad, in 60% by their pixels")),
         (32, True, "net", ("propagate", "timm:net", "fixmatch", "small images and a graphics card")),
         (32, True, "", ("propagate", "pca", "fixmatch", "small images and a graphics card")),
-        (96, True, "net", ("propagate", "timm:net", "frozen", "net is at hand")),
+        (96, True, "net", ("propagate", "timm:net", "frozen",
+                           "altered images are known again in 90% by net, in 60% by their pixels")),
     ],
-)
+)  # fmt: skip
 def test_images_and_machine_decide_between_whom(monkeypatch, side, gpu, at_hand, expected):
     monkeypatch.setattr(weights, "at_hand", lambda: at_hand)
+    known = {"timm:net": 0.9, "timm:bad": 0.3, "pca": 0.6}
+    monkeypatch.setattr(features, "recognition", lambda images, text: known[text])
     found = auto.plan(shades(6, side)[0], AutoSettings(), gpu)
     assert (found.quick.name, found.quick.settings.features, found.strong.name, found.why) == expected
 

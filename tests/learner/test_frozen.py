@@ -15,7 +15,7 @@ from annotator.project import StoreProject
 from annotator.store import db as store
 from annotator.store import project as project_store
 from annotator.store import queue, rounds
-from learner import checkpoint, datasets
+from learner import checkpoint, datasets, features
 from learner.acquisition import STRATEGIES
 from learner.config import AutoSettings, Choice, FrozenSettings, LoopSettings, PropagateSettings
 from learner.data import ImageSet, enlarged
@@ -137,14 +137,16 @@ def test_a_project_shows_a_backbone_its_files_and_not_its_small_pixels(make_inst
     assert np.array_equal(pixels, np.stack(expected))
 
 
-def test_auto_knows_how_large_the_files_are(make_instance, photos):
+def test_auto_knows_how_large_the_files_are(make_instance, photos, monkeypatch):
     """And not only the small pixels that train: photographs are for a pretrained net, digits are not."""
+    monkeypatch.setattr(features, "recognition", lambda images, text: float(text.startswith("timm:")))
     project = StoreProject(make_instance())
     assert project.images.native_side == 12
     assert auto.plan(project.images, AutoSettings(), False).strong.name == "basic"
     with store.write(project.db):
         project.db.execute("UPDATE images SET width = 4000, height = 3000 WHERE id > 10")
     assert project.images.native_side == 3000
+    project.images.memo.clear()
     assert auto.plan(project.images, AutoSettings(), False).strong.name == "frozen"
     assert auto.plan(project.images, AutoSettings(), True).strong.name == "frozen"
 

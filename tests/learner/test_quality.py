@@ -59,9 +59,24 @@ def test_neighbours_hold_still_where_the_embedding_does():
             return x.reshape(len(x), -1, 3).mean(axis=1).astype(np.float32)
 
     plain = ImageSet.of(np.broadcast_to(pixels[:, :1, :1], pixels.shape).copy())
-    still = quality.stability(Mean()(plain.take(plain.ids)), plain, Mean())
-    assert still == 1
-    assert quality.stability(embed(images, parse("pixels")), images, fitted) < 0.7
+    assert quality.altered(plain, Mean()) == quality.Altered(1, 1)
+    noisy = quality.altered(images, fitted)
+    assert noisy.stability < 0.7
+    assert noisy.recognition < 1
+
+
+def test_an_embedding_that_forgets_the_image_does_not_recognise_it():
+    """What is the same for all images has any of them among its nearest."""
+    images = ImageSet.of(np.random.default_rng(0).integers(0, 256, (200, 12, 12, 3)).astype(np.uint8))
+
+    class Random:
+        side, batch, about, width = None, 64, {}, 4
+
+        def __call__(self, x):
+            return np.random.default_rng(int(x.sum())).normal(size=(len(x), 4)).astype(np.float32)
+
+    assert quality.altered(images, Random()).recognition == pytest.approx(10 / 200, abs=0.06)
+    assert quality.altered(images.only(np.array([3])), Random()) == quality.Altered(0, 0)
 
 
 @pytest.mark.parametrize("text", ["autoencoder", "dec:3"])
