@@ -33,6 +33,13 @@ def test_it_measures_every_kind_and_says_what_it_could_not(tmp_path):
         assert picture.size[0] > 400
 
 
+def test_the_command_of_the_page_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parent.parent.parent / "docs" / "features.md").read_text()
+    (command,) = re.findall(r"^annotator features (.*)$", page, re.M)
+    assert "runs/features/features.png written" in run(*command.split(), "--total", "200")
+
+
 @pytest.mark.parametrize("name", ["dbscan", "optics"])
 def test_it_shows_what_density_finds_with_the_elbow_and_the_sizes(tmp_path, name):
     output = run("--total", "300", "--backbone", "pca", "--clusters", name, "-o", str(tmp_path))
