@@ -145,11 +145,13 @@ def main(
     mine = [row for row in rows if row["method"] == methods[0]]
     print(f"\nclasses that have a label\n\n{table(mine, 'classes', 1)}")
     print(f"\ntotal variation distance to equal classes\n\n{table(mine, 'tv', 1, 2)}")
+    small = [{key: value for key, value in row.items() if key not in ("labels_per_class", "round")} for row in rows]
     if keep:
         setup = {"images": images, "seeds": seeds, "backbone": BACKBONE, "size": SIZE, "value": value}
         print(
             save(
-                "selection-modified" if modified else "selection", setup | {"against_random": comparisons, "rows": rows}
+                "selection-modified" if modified else "selection",
+                setup | {"against_random": comparisons, "rows": small},
             )
         )
 

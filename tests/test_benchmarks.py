@@ -1,6 +1,7 @@
-"""The benchmarks that go on where they stopped do so."""
+"""The benchmarks run, and those that go on where they stopped do so."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,14 @@ def data(tmp_path: Path) -> Path:
     path = tmp_path / "data.npz"
     np.savez(path, x_train=pixels, y_train=classes, x_test=pixels[:50], y_test=classes[:50])
     return path
+
+
+def run_script(name: str, *arguments: str) -> str:
+    """What it prints."""
+    command = [sys.executable, f"benchmarks/{name}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
@@ -47,3 +56,15 @@ def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
     before = out.read_text()
     assert run(60) == "nothing is missing\n"
     assert out.read_text() == before
+
+
+def test_strategies_are_measured_beside_their_peers():
+    said = run_script("acquisition.py", "--images", "300", "--only", "badge", "--no-save")
+    ours, theirs = re.findall(r"^\| BADGE.* \| 30 \| .* picks: (\d+) of (\d+) as ours \|$", said, re.M)
+    assert ours == theirs
+
+
+def test_scores_without_labels_are_compared_with_what_they_foretell():
+    kinds = ["--kind", "pixels", "--kind", "pca", "--kind", "timm:tf_efficientnet_lite0@16"]
+    said = run_script("feature_scores.py", *kinds, "--seeds", "2", "--no-save")
+    assert re.search(r"^\| recognition \| [+-]\d\.\d\d \(.*\) \|", said, re.M)

@@ -1,0 +1,430 @@
+"""Seconds and extra memory of strategies against other libraries, as ratios in one run; and how strategies grow.
+
+    python benchmarks/acquisition.py [--images 50000] [--only NAME ...] [--growth] [--repeats 1] [--no-save]
+
+Made data, fixed seeds. Each measurement has a process of its own, at most 16 GB, and a small run before it. Extra is
+the peak beyond what the process held before, the inputs included: the (N, C, T) probabilities that others need do not
+count. --growth times every strategy at 0.2, 1, 4 and 20 times as many images instead; --only then names strategies.
+Writes results/acquisition.json or acquisition-growth.json; with --only the names follow.
+"""
+
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from machine import save
+from torch import Tensor
+
+from learner.acquisition import STRATEGIES
+from learner.acquisition.badge import gradients, spread_out
+from learner.acquisition.batch_bald import batch_bald
+from learner.acquisition.bayesian import bald
+from learner.acquisition.candidates import Candidates, Side
+from learner.acquisition.clustering import cluster
+from learner.acquisition.coreset import farthest_first
+from learner.acquisition.distances import nearest_squared
+from learner.acquisition.probcover import select_probcover
+from learner.acquisition.settings import BatchBaldSettings, ProbcoverSettings, TypiclustSettings
+from learner.acquisition.typiclust import select_typiclust
+from learner.predict import moments
+
+OURS = "ours"
+PEERS = {"baal": "baal", "batchbald_redux": "batchbald_redux", "toma": "toma", "skactiveml": "scikit-activeml"}
+MEMORY = 16 << 30  # bytes that a process may ask for
+WARM = 50  # images of the run before
+LONGEST = 900  # s that a size of --growth may be expected to take
+RADIUS = 2.5  # of balls: between neighbours of one cluster
+Setup = Callable[[int], tuple[Callable[[], Any], Callable[[Any], Any]]]  # images -> what is timed, its answer
+
+
+def logits(n: int, models: int, classes: int) -> Tensor:
+    """(T, n, C) of models that agree on some images more than on others."""
+    given = torch.Generator().manual_seed(0)
+    found = torch.randn(models, n, classes, generator=given)
+    found += 2 * torch.randn(n, classes, generator=given)
+    return found.mul_(2 * torch.rand(n, 1, generator=given))
+
+
+def probabilities(n: int, models: int, classes: int) -> np.ndarray:
+    """(n, C, T) of the same models, as baal wants them."""
+    return logits(n, models, classes).softmax(dim=2).permute(1, 2, 0).contiguous().numpy()
+
+
+def embedding(n: int, width: int) -> np.ndarray:
+    """(n, D) float32 in ten clusters, each dimension narrower than the one before."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, width), np.float32)
+    x += 2 * rng.standard_normal((10, width), np.float32)[rng.integers(10, size=n)]
+    x /= np.sqrt(np.arange(1, width + 1, dtype=np.float32))
+    return x
+
+
+def unlabeled(x: np.ndarray) -> Candidates:
+    """A pool of (N, D) without any label."""
+    rows = torch.from_numpy(x)
+    return Candidates(Side(np.arange(len(x)), embedding=rows), Side(np.arange(0), embedding=rows[:0]), 10)
+
+
+def away(x: np.ndarray, rows: Any) -> Tensor:
+    """(N,) distances of (N, D) to the nearest of the chosen rows."""
+    given = torch.from_numpy(x)
+    return nearest_squared(given, given[torch.as_tensor(np.asarray(rows, np.int64))]).sqrt()
+
+
+def bald_ours(n: int, classes: int) -> Any:
+    given = logits(n, 50, classes)  # (T, n, C)
+    return lambda: torch.cat([bald(**moments(part)) for part in given.split(2048, dim=1)]), top
+
+
+def bald_baal(n: int, classes: int) -> Any:
+    from baal.active.heuristics import BALD
+
+    given = probabilities(n, 50, classes)
+    return lambda: BALD().compute_score(given), top
+
+
+def top(scores: Any) -> list[int]:
+    """The hundred highest of (N,)."""
+    return np.argsort(-np.asarray(scores), kind="stable")[:100].tolist()
+
+
+def joint_ours(n: int) -> Any:
+    given, settings = torch.from_numpy(probabilities(n, 20, 10)).transpose(1, 2).contiguous(), BatchBaldSettings()
+    return lambda: batch_bald(given, 10, settings.configurations, np.random.default_rng(0))[0], list
+
+
+def joint_baal(n: int) -> Any:
+    from baal.active.heuristics import BatchBALD
+
+    given = probabilities(n, 20, 10)
+    return lambda: BatchBALD(num_samples=10).get_ranks(given)[0][:10], list
+
+
+def joint_redux(n: int) -> Any:
+    from batchbald_redux.batchbald import get_batchbald_batch
+
+    given = logits(n, 20, 10).double().log_softmax(dim=2).transpose(0, 1).contiguous()  # (n, T, C)
+    return lambda: get_batchbald_batch(given, 10, 10_000, dtype=torch.double).indices, list
+
+
+def centers_ours(n: int, picks: int) -> Any:
+    """All k-center runs start at the first image and end at a radius."""
+    x = embedding(n, 512)
+
+    def run() -> list[int]:
+        rows = torch.from_numpy(x)
+        nearest = nearest_squared(rows, rows[:1])
+        nearest[0] = -1
+        return farthest_first(rows, nearest, min(picks, n // 2))[0]
+
+    return run, lambda rows: float(away(x, [0, *rows]).max())
+
+
+def centers_plain(n: int, picks: int) -> Any:
+    """One product of the matrix with a vector for each pick."""
+    x = embedding(n, 512)
+
+    def run() -> list[int]:
+        lengths, nearest, rows = np.square(x).sum(axis=1), np.full(n, np.inf, np.float32), [0]
+        for _ in range(min(picks, n // 2)):
+            np.minimum(nearest, lengths + lengths[rows[-1]] - 2 * (x @ x[rows[-1]]), out=nearest)
+            rows.append(int(nearest.argmax()))
+        return rows
+
+    return run, lambda rows: float(away(x, rows).max())
+
+
+def centers_activeml(n: int, picks: int) -> Any:
+    from skactiveml.pool import CoreSet
+
+    x, y = embedding(n, 512), np.full(n, np.nan)
+    y[0] = 0
+    run = lambda: CoreSet(random_state=0).query(x, y, batch_size=min(picks, n // 2))  # noqa: E731
+    return run, lambda rows: float(away(x, [0, *rows]).max())
+
+
+def clusters_ours(n: int) -> Any:
+    x = embedding(n, 384)
+    return lambda: cluster(x, min(1000, n // 2), np.random.default_rng(0)), lambda found: inertia(x, *found)
+
+
+def clusters_sklearn(n: int) -> Any:
+    from sklearn.cluster import KMeans
+
+    x, kmeans = embedding(n, 384), KMeans(min(1000, n // 2), n_init=1, max_iter=20, random_state=0)
+    return lambda: kmeans.fit(x), lambda found: inertia(x, found.labels_, found.cluster_centers_)
+
+
+def inertia(x: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> float:
+    """Mean squared distance of (N, D) to the own centroid."""
+    return float(np.square(x - centroids[labels]).sum(axis=1).mean())
+
+
+def typical_ours(n: int) -> Any:
+    x, size = embedding(n, 384), min(100, n // 2)
+    run = lambda: select_typiclust(unlabeled(x), size, np.random.default_rng(0), TypiclustSettings()).ids  # noqa: E731
+    return run, lambda rows: float(away(x, rows).mean())
+
+
+def typical_activeml(n: int) -> Any:
+    from skactiveml.pool import TypiClust
+
+    x, strategy = embedding(n, 384), TypiClust(random_state=0, k=TypiclustSettings().neighbors)
+    run = lambda: strategy.query(x, np.full(n, np.nan), batch_size=min(100, n // 2))  # noqa: E731
+    return run, lambda rows: float(away(x, rows).mean())
+
+
+def spread(n: int, explicit: bool) -> Any:
+    """The same draws over two factors, or over the whole (n, C H) gradients."""
+    given = torch.Generator().manual_seed(0)
+    probs = (3 * torch.randn(n, 100, generator=given)).softmax(dim=1)
+    features = torch.randn(n, 512, generator=given).relu()
+
+    def run() -> list[int]:
+        left, right = gradients(probs, features)
+        if explicit:
+            left, right = (left[:, :, None] * right[:, None, :]).flatten(1), torch.ones(n, 1)
+        return spread_out(left, right, 100, np.random.default_rng(0))[0]
+
+    return run, list
+
+
+def cover_ours(n: int) -> Any:
+    x, settings = embedding(n, 384), ProbcoverSettings(radius=RADIUS)
+    run = lambda: select_probcover(unlabeled(x), min(100, n // 2), np.random.default_rng(0), settings).ids  # noqa: E731
+    return run, lambda rows: float((away(x, rows) <= RADIUS).float().mean())
+
+
+def cover_activeml(n: int) -> Any:
+    from skactiveml.pool import ProbCover
+
+    x, strategy = embedding(n, 384), ProbCover(n_classes=10, deltas=[RADIUS], random_state=0)
+    run = lambda: strategy.query(x, np.full(n, np.nan), batch_size=min(100, n // 2))  # noqa: E731
+    return run, lambda rows: float((away(x, rows) <= RADIUS).float().mean())
+
+
+@dataclass(frozen=True)
+class Task:
+    title: str
+    answer: str  # what the answers are: picks, or a number
+    ways: dict[str, Setup]  # ours first
+    part: int = 1  # one in so many images
+
+
+def _bald(classes: int) -> Task:
+    ways = {OURS: lambda n: bald_ours(n, classes), "baal": lambda n: bald_baal(n, classes)}
+    return Task(f"BALD, T = 50, C = {classes}", "top", ways)
+
+
+def _coreset(picks: int) -> Task:
+    ways = {OURS: centers_ours, "scikit-activeml": centers_activeml, "one product a pick": centers_plain}
+    bound = {way: lambda n, setup=setup: setup(n, picks) for way, setup in ways.items()}
+    return Task(f"coreset, d = 512, {picks:,} picks", "radius", bound)
+
+
+TASKS = {
+    "bald": [_bald(10), _bald(100)],
+    "batch_bald": [Task("BatchBALD, T = 20, C = 10, 10 picks", "picks",
+                        {OURS: joint_ours, "baal": joint_baal, "batchbald_redux": joint_redux}, 25)],
+    "coreset": [_coreset(1000), _coreset(3000)],
+    "kmeans": [Task("k-means, d = 384, k = 1,000", "inertia",
+                    {OURS: clusters_ours, "scikit-learn, k-means++": clusters_sklearn})],
+    "typiclust": [Task("TypiClust, d = 384, 100 picks", "mean distance",
+                       {OURS: typical_ours, "scikit-activeml": typical_activeml})],
+    "badge": [Task("BADGE, C = 100, H = 512, 100 picks", "picks",
+                   {OURS: lambda n: spread(n, False), "whole gradients": lambda n: spread(n, True)}, 10)],
+    "probcover": [Task("ProbCover, d = 384, 100 picks", "covered",
+                       {OURS: cover_ours, "scikit-activeml": cover_activeml}, 10)],
+}  # fmt: skip
+QUANTITIES: dict[str, Callable[[int], Tensor]] = {
+    "probs": lambda n: (2 * torch.randn(n, 10)).softmax(dim=1),
+    "mean_probs": lambda n: torch.randn(n, 10).softmax(dim=1),
+    "expected_entropy": lambda n: torch.rand(n),
+    "votes": lambda n: torch.randn(n, 10).softmax(dim=1),
+    "std": lambda n: torch.rand(n, 10) / 2,
+    "embedding": lambda n: torch.from_numpy(embedding(n, 384)),
+    "penultimate": lambda n: torch.randn(n, 128).relu(),
+}
+
+
+def strategy(name: str) -> Setup:
+    """100 picks beside 100 labels of ten classes; T = 20. Only what the strategy needs is made."""
+    row = STRATEGIES[name]
+    needs = row.needs | ({"mean_probs", "expected_entropy"} if "mc" in row.needs else set())
+
+    def setup(n: int) -> Any:
+        made = {key: make(n + 100) for key, make in QUANTITIES.items() if key in needs}
+        pool = Side(np.arange(n), **{key: value[:n] for key, value in made.items()})
+        labeled = Side(np.arange(n, n + 100), **{key: value[n:] for key, value in made.items()},
+                       classes=np.arange(100) % 10)  # fmt: skip
+        head = torch.randn(10, 128), torch.zeros(10)
+        given = Candidates(pool, labeled, 10, head, lambda ids: torch.randn(len(ids), 20, 10).softmax(dim=2))
+        return lambda: row.load()(given, min(100, n // 2), np.random.default_rng(0), row.settings()), lambda picks: None
+
+    return setup
+
+
+def peak() -> int:
+    """MB that this process held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def timed(setup: Setup, n: int) -> dict[str, Any]:
+    """Seconds (the median of up to five runs while they are short), extra MB and the answer; or why there are none."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    try:
+        torch.manual_seed(0)
+        setup(min(n, WARM))[0]()
+        run, judge = setup(n)
+        return _timed(run, judge)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in PEERS:
+            raise
+        return {"why": "not installed"}
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        return {"why": "above 16 GB"}
+
+
+def _timed(run: Callable[[], Any], judge: Callable[[Any], Any]) -> dict[str, Any]:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # else making the data would hide the peak of using it
+    before, seconds = peak(), []
+    while len(seconds) < 5 and sum(seconds) < 1:
+        start = time.perf_counter()
+        answer = run()
+        seconds.append(time.perf_counter() - start)
+    extra = peak() - before
+    return {"seconds": median(seconds), "extra_mb": extra, "answer": judge(answer)}
+
+
+def measured(name: str, number: int, way: str, images: int) -> dict[str, Any]:
+    task = TASKS[name][number]
+    return timed(task.ways[way], max(2, images // task.part))
+
+
+def grown(name: str, n: int) -> dict[str, Any]:
+    return timed(strategy(name), n)
+
+
+def alone(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What the function finds in a new process."""
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(function, *arguments).result()
+    except BrokenProcessPool:
+        return {"why": "killed"}
+
+
+def compared(name: str, number: int, images: int, repeats: int) -> list[dict[str, Any]]:
+    """A row for each way of a task; in turns, because what slows the machine slows all."""
+    task = TASKS[name][number]
+    turns = [[alone(measured, name, number, way, images) for way in task.ways] for _ in range(repeats)]
+    rows = []
+    for way, runs in zip(task.ways, zip(*turns, strict=True), strict=True):
+        row = {"task": task.title, "images": max(2, images // task.part), "by": way, **runs[0]}
+        if not any("why" in run for run in runs):
+            row |= {key: median(run[key] for run in runs) for key in ("seconds", "extra_mb")}
+            row["answer"] = _answer(task, runs[0]["answer"], turns[0][0].get("answer"))
+        rows.append(row)
+    return [row | _ratios(row, rows[0]) for row in rows]
+
+
+def _answer(task: Task, found: Any, ours: Any) -> str:
+    if not isinstance(found, list):
+        return f"{task.answer} {found:.5g}"
+    return f"{task.answer}: {len({*found} & {*(ours or [])})} of {len(found)} as ours"
+
+
+def _ratios(row: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
+    if "why" in row or "why" in ours:
+        return {}
+    return {"times": row["seconds"] / ours["seconds"], "times_mb": row["extra_mb"] / max(ours["extra_mb"], 1)}
+
+
+def line(row: dict[str, Any]) -> str:
+    if "why" in row:
+        return f"| {row['task']} | {row['images']:,} | {row['by']} | {row['why']} | | | | |"
+    ratios = [f"{row[key]:.1f}" if key in row else "" for key in ("times", "times_mb")]
+    return (f"| {row['task']} | {row['images']:,} | {row['by']} | {row['seconds']:.3f} | {ratios[0]} "
+            f"| {row['extra_mb']:,.0f} | {ratios[1]} | {row['answer']} |")  # fmt: skip
+
+
+def exponent(seconds: dict[int, float]) -> float:
+    """The b of seconds = a N^b; 2 where there is nothing to fit."""
+    if len(seconds) < 2:
+        return 2.0
+    return float(np.polyfit(np.log([*seconds]), np.log([*seconds.values()]), 1)[0])
+
+
+def growth(name: str, images: int) -> dict[str, Any]:
+    """Seconds at each size, as far as time and memory allow."""
+    seconds: dict[int, float] = {}
+    row: dict[str, Any] = {"strategy": name, "seconds": seconds}
+    for n in (images // 5, images, 4 * images, 20 * images):
+        last = [*seconds][-2:]
+        steepest = exponent({size: seconds[size] for size in last})
+        if last and seconds[last[-1]] * (n / last[-1]) ** steepest > LONGEST:
+            return row | {"why": f"above {LONGEST} s at {n:,}"}
+        found = alone(grown, name, n)
+        if "why" in found:
+            return row | {"why": f"{found['why']} at {n:,}"}
+        seconds[n] = found["seconds"]
+        row |= {"extra_mb": found["extra_mb"], "exponent": exponent(seconds) if len(seconds) > 1 else None}
+    return row
+
+
+def grown_line(row: dict[str, Any]) -> str:
+    times = ", ".join(f"{n:,}: {seconds:.3g} s" for n, seconds in row["seconds"].items())
+    power = f"{row['exponent']:.2f}" if row.get("exponent") is not None else ""
+    return f"| {row['strategy']} | {times} | {power} | {row.get('extra_mb', '')} | {row.get('why', '')} |"
+
+
+def peers() -> dict[str, str]:
+    """The versions of what is compared with."""
+    found = {}
+    for name in PEERS.values():
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+@click.command()
+@click.option("--images", default=50_000, show_default=True, help="All numbers of images follow it.")
+@click.option("--only", multiple=True, help=f"{', '.join(TASKS)}; with --growth a strategy.")
+@click.option("--growth", "grow", is_flag=True, help="The time of each strategy at four sizes.")
+@click.option("--repeats", default=1, show_default=True, help="Processes for each row; the median counts.")
+@click.option("--save/--no-save", "keep", default=True, show_default=True)
+def main(images: int, only: tuple[str, ...], grow: bool, repeats: int, keep: bool) -> None:
+    known = [name for name in STRATEGIES if name != "auto"] if grow else [*TASKS]
+    if unknown := {*only} - {*known}:
+        raise click.UsageError(f"unknown {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
+    rows: list[dict[str, Any]] = []
+    titles = "strategy | images: seconds | exponent | extra MB at the last | stopped" if grow else (
+        "what | images | by | seconds | times ours | extra MB | times ours | answer")  # fmt: skip
+    print(f"| {titles} |\n{'|---' * (titles.count('|') + 1)}|", flush=True)
+    for name in only or known:
+        found = [growth(name, images)] if grow else [
+            row for number in range(len(TASKS[name])) for row in compared(name, number, images, repeats)]  # fmt: skip
+        print("\n".join(map(grown_line if grow else line, found)), flush=True)
+        rows += found
+    setup = {"images": images, "repeats": repeats, "threads": torch.get_num_threads(), "peers": peers()}
+    if keep:
+        print(save("-".join(["acquisition", *(["growth"] if grow else []), *only]), {"setup": setup, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
