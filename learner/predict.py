@@ -18,6 +18,7 @@ CUDA_BATCH = 512
 LARGE = 96  # px; batches of larger images are smaller
 ROWS = 512  # of an embedding in one batch
 AT_ONCE = 8_000_000  # logits of stochastic heads, at most
+MOST_LOGITS = 200_000  # summed at once
 MOST_ROWS = 2048  # of features that stochastic heads wait for
 
 Report = Callable[[Event], None]
@@ -142,29 +143,39 @@ def join(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def moments(samples: Iterable[Tensor], needs: frozenset[str] = frozenset()) -> dict[str, Tensor]:
     """T logits (n, C) -> `mean_probs` (n, C) and `expected_entropy` (n,) in nats.
 
-    And what else is needed of `votes` (n, C), `std` (n, C) and `samples` (n, T, C). Summed in float64: BALD is a small
-    difference of large numbers.
+    And what else is needed of `votes` (n, C), `std` (n, C) and `samples` (n, T, C). Summed over T in float64: BALD is a
+    small difference of large numbers.
     """
     sums: dict[str, Tensor] = {}
     kept, count = [], 0
-    for logits in samples:
-        log_probs = logits.double().log_softmax(dim=1)
+    for logits in _together(samples):  # (t, n, C)
+        log_probs = logits.float().log_softmax(dim=2)
         probs = log_probs.exp()
-        terms = {"mean_probs": probs, "expected_entropy": -torch.where(probs > 0, probs * log_probs, 0).sum(dim=1)}
+        terms = {"mean_probs": probs, "expected_entropy": -(probs * log_probs).sum(dim=2)}
         if "votes" in needs:
-            terms["votes"] = one_hot(logits.argmax(dim=1), logits.shape[1]).double()
+            terms["votes"] = one_hot(logits.argmax(dim=2), logits.shape[2])
         if "std" in needs:
-            terms["std"] = probs.square()
+            terms["std"] = probs.double().square()
         if "samples" in needs:
-            kept.append(probs.float())
-        sums = {name: sums[name] + value if sums else value for name, value in terms.items()}
-        count += 1
+            kept.append(probs)
+        found = {name: value.sum(dim=0, dtype=torch.float64) for name, value in terms.items()}
+        sums = {name: sums[name] + value for name, value in found.items()} if sums else found
+        count += len(logits)
     found = {name: value / count for name, value in sums.items()}
     if "std" in needs:
         found["std"] = (found["std"] - found["mean_probs"].square()).clamp(min=0).sqrt()
-    return {name: value.float() for name, value in found.items()} | (
-        {"samples": torch.stack(kept, dim=1)} if kept else {}
-    )
+    whole = {"samples": torch.cat(kept).transpose(0, 1).contiguous()} if kept else {}
+    return {name: value.float() for name, value in found.items()} | whole
+
+
+def _together(samples: Iterable[Tensor]) -> Iterator[Tensor]:
+    """(t, n, C), as many at once as stay in the caches; samples that come one by one stay so."""
+    if not isinstance(samples, Tensor):
+        yield from (logits[None] for logits in samples)
+        return
+    number = max(1, MOST_LOGITS // max(1, samples[0].numel()))
+    for start in range(0, len(samples), number):
+        yield samples[start : start + number]
 
 
 class HeadSampler:
