@@ -47,7 +47,7 @@ STRATEGIES: dict[str, StrategyRow] = {
         "learner.acquisition.bayesian:select_bald", _MC, "Houlsby et al. 2011; Gal et al. 2017", "many labels",
     ),
     "power_bald": StrategyRow(
-        "the same as the weights of a draw, so that a query is diverse", settings.PowerBaldSettings,
+        "a draw by how much the stochastic predictions disagree, for a diverse query", settings.PowerBaldSettings,
         "learner.acquisition.bayesian:select_power_bald", _MC, "Kirsch et al. 2023", "many labels",
     ),
     "batch_bald": StrategyRow(
