@@ -1,5 +1,7 @@
 """The loop with the truth as the annotator: MemoryProject answers what is published, run_cell() is one seed's run."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,11 +10,13 @@ import torch
 
 from learner import datasets
 from learner.acquisition.selection import Selection
-from learner.config import Choice, LoopSettings
+from learner.config import Choice, LoopSettings, as_dict
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.events import Event, Predicted, RoundFinished
 from learner.features import embed
 from learner.loop import PENULTIMATE, LoopState, News, Query, advance, strategy_features
+from learner.oracles import answers
+from learner.rng import stream
 
 
 class MemoryProject:
@@ -87,12 +91,24 @@ class Cell:
     method: Choice
     strategy: Choice
     settings: LoopSettings
+    oracle: str = "ground-truth"
+    seconds_per_label: float = 0.0  # what a person would need, for curves over time
+
+    @property
+    def key(self) -> str:
+        """The same for the same configuration in any process: 16 hexadecimal digits."""
+        text = json.dumps(as_dict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
         """The columns by which rows are grouped."""
+        learned = as_dict(self.method.settings)
         return {
-            "dataset": self.dataset, "method": self.method.name, "strategy": self.strategy.name,
-            "cold_start": self.settings.cold_start, "seed": self.settings.seed,
+            "cell": self.key, "dataset": self.dataset, "method": self.method.name,
+            "preset": learned.get("preset", ""), "strategy": self.strategy.name,
+            "features": self.settings.features or learned.get("features", ""),
+            "cold_start": self.settings.cold_start, "query_size": 0 if self.settings.budgets else self.settings.query_size,
+            "oracle": self.oracle, "seed": self.settings.seed,
         }  # fmt: skip
 
 
@@ -112,12 +128,13 @@ def run_cell(
         if isinstance(event, RoundFinished):
             asked = id_array(project.asked[-1].ids)
             described = selection.add(dataset.train.positions(asked))
-            rows.append(cell.describe() | _row(event) | asdict(described) | {"asked": asked.tolist()})
+            spent = {"human_seconds": event.labels * cell.seconds_per_label}
+            rows.append(cell.describe() | _row(event) | spent | asdict(described) | {"asked": asked.tolist()})
         report(event)
 
     exam = Exam(dataset.test, dataset.test_classes, "test")
-    truth = dataset.train_classes
-    project = MemoryProject(dataset.train, len(dataset.classes), truth=truth, exam=exam, report=listen)
+    said = answers(cell.oracle, dataset.train_classes, len(dataset.classes), stream(cell.settings.seed, 0, "oracle"))
+    project = MemoryProject(dataset.train, len(dataset.classes), truth=said, exam=exam, report=listen)
     advance(project, cell.method, cell.strategy, cell.settings)
     return rows
 
@@ -135,7 +152,7 @@ def _row(event: RoundFinished) -> dict[str, Any]:
         raise ValueError("a simulated round has an exam")
     return {
         "round": event.round, "labels": event.labels, "accuracy": evaluation.accuracy,
-        "balanced_accuracy": evaluation.balanced_accuracy, "labels_per_class": list(event.labels_per_class),
+        "balanced_accuracy": evaluation.balanced_accuracy, "macro_f1": evaluation.macro_f1, "labels_per_class": list(event.labels_per_class),
         "train_seconds": event.train_seconds, "predict_seconds": event.predict_seconds,
         "select_seconds": event.select_seconds, "settings": event.settings,
     }  # fmt: skip

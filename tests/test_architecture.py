@@ -15,7 +15,7 @@ LEVELS = [
     {"augment", "datasets", "features", "models", "randaugment"},
     {"predict", "checkpoint", "evaluate"},
     {"acquisition", "training"},
-    {"loop"},
+    {"loop", "oracles"},
     {"simulate"},
     {"benchmark"},
 ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from learner.errors import LearnerError, NotFinite
 from learner.evaluate import evaluate, wilson
@@ -26,6 +26,7 @@ def test_accuracies_agree_with_scikit_learn():
     found, predicted = evaluate(probs, classes, "test"), probs.argmax(dim=1).numpy()
     assert found.accuracy == accuracy_score(classes, predicted)
     assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(classes, predicted))
+    assert found.macro_f1 == pytest.approx(f1_score(classes, predicted, average="macro"))
     assert found.per_class == pytest.approx(recall_score(classes, predicted, average=None))
     assert (found.size, found.source) == (200, "test")
 
@@ -34,6 +35,7 @@ def test_a_class_without_images_has_no_recall_and_does_not_count():
     found = evaluate(torch.tensor([[1.0, 0, 0], [0, 1, 0]]), np.array([0, 0]), "audit")
     assert found.per_class == (0.5, None, None)
     assert found.balanced_accuracy == 0.5
+    assert found.macro_f1 == pytest.approx(f1_score([0, 0], [0, 1], average="macro", zero_division=0))
 
 
 def test_what_cannot_be_evaluated_says_so():
