@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from annotator import __version__
+from annotator.cli_research import features, replay, simulate
 from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, Report
-from annotator.options import INSTANCE, facts, learning_options, method_settings, pairs, serving_options
-from learner.acquisition import STRATEGIES
+from annotator.options import INSTANCE, facts, pairs, serving_options
 from learner.config import resolve
 from learner.errors import LearnerError
 from learner.registry import lookup
@@ -181,118 +181,8 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
     _say(out, predict_folder(folder, out, model or instance) if folder else predict_pool(instance, out))
 
 
-@main.command()
-@click.option(
-    "--oracle",
-    type=click.Choice(["ground-truth"]),
-    default="ground-truth",
-    show_default=True,
-    help="Who answers.",
-)
-@click.option(
-    "--dataset",
-    default="digits",
-    show_default=True,
-    help="digits, npz:FILE or folder:FOLDER; behind it @modified, and @64 for the size of a folder's images.",
-)
-@click.option(
-    "--flip/--no-flip",
-    default=None,
-    help="Does a mirrored image keep its class?  [default: as the data set says]",
-)
-@click.option(
-    "--strategy",
-    "strategies",
-    type=click.Choice(list(STRATEGIES)),
-    multiple=True,
-    default=("random",),
-    help="Again for each.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Runs of each strategy, seeds 0, 1, ...",
-)
-@click.option("--budget", type=click.IntRange(2), default=100, show_default=True, help="Labels in total.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs/simulate"),
-    show_default=True,
-)
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-@learning_options
-def simulate(
-    oracle: str, dataset: str, flip: bool | None, strategies: tuple[str, ...], seeds: int, budget: int, out: Path,
-    quiet: bool, method: str | None, weights: str | None, query_size: int | None, loop: dict[str, str],
-    method_set: dict[str, str], strategy_set: dict[str, str],
-) -> None:  # fmt: skip
-    """Run the same loop with the truth as the annotator, and compare strategies."""
-    from annotator.simulating import choices
-    from annotator.simulating import simulate as run
-    from learner.config import LoopSettings
-
-    defaults = {
-        "query_size": query_size or 10,
-        "budget": budget,
-        "cold_start": "random",
-        "tail_size": 0,
-        "full_query_only": True,
-    }
-    settings = resolve(LoopSettings, defaults, loop)
-    given = method_settings(method_set, weights)
-    if flip is not None:
-        dataset += "@flip" if flip else "@no-flip"
-    arms = choices(strategies, strategy_set)
-    click.echo(run(dataset, method or "propagate", given, arms, range(seeds), settings, out, bar=not quiet))
-
-
-@main.command()
-@click.option("--dataset", default="digits", show_default=True, help="digits, npz:FILE or folder:FOLDER.")
-@click.option(
-    "--backbone",
-    "backbones",
-    multiple=True,
-    default=("pixels", "pca"),
-    help="A net of timm, pca, pixels, autoencoder or dec:CLUSTERS; again for each.  [default: pixels, pca]",
-)
-@click.option("--sizes", default="", help="Sides in pixels to which a net sees the images brought: 32,224.")
-@click.option("--weights", type=click.Path(exists=True, dir_okay=False), default=None, help="File with its weights.")
-@click.option("--k", default=10, show_default=True, type=click.IntRange(1), help="Neighbours.")
-@click.option("--batch", default=100, show_default=True, type=click.IntRange(1), help="Test images in a batch.")
-@click.option(
-    "--clusters",
-    type=click.Choice(["dbscan", "optics"]),
-    multiple=True,
-    help="Also what it finds, with the elbow plot and the sizes of clusters.",
-)
-@click.option("--total", default=10_000, show_default=True, type=click.IntRange(2), help="Training images used.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs/features"),
-    show_default=True,
-)
-def features(
-    dataset: str, backbones: tuple[str, ...], sizes: str, weights: str | None, k: int, batch: int,
-    clusters: tuple[str, ...], total: int, out: Path,
-) -> None:  # fmt: skip
-    """How good are embeddings? Nearest neighbours and clusters against known classes, and what can be said without."""
-    from annotator.measuring import Measuring, measure_all
-
-    try:
-        wanted = [int(size) for size in sizes.split(",") if size]
-    except ValueError:
-        raise click.BadParameter(f"--sizes {sizes!r} are no whole numbers; 32,224 for example") from None
-
-    def say(name: str) -> None:
-        click.echo(f"measuring {name} ...", err=True)
-
-    click.echo(measure_all(dataset, backbones, wanted, Measuring(k, batch, total, clusters), weights or "", out, say))
+for command in (simulate, replay, features):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Options that several commands have, and what they say of a project."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,12 +8,25 @@ from typing import Any, TypeVar
 import click
 
 from learner.acquisition import STRATEGIES
+from learner.datasets import FOLDER
 from learner.training import METHODS
 
 F = TypeVar("F", bound=Callable[..., Any])
 INSTANCE = click.option(
     "--instance", type=click.Path(path_type=Path, file_okay=False), default=Path("instance"), show_default=True,
     help="Folder that holds the project: labels, models, caches.",
+)  # fmt: skip
+
+
+def _where(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """For this process and those that it starts: it decides where files lie, not what is in them."""
+    if value:
+        os.environ[FOLDER] = str(value.resolve())
+
+
+DATA_DIR = click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), expose_value=False, callback=_where,
+    help="Where downloaded data sets lie.  [default: ~/.cache/annotator/datasets]",
 )  # fmt: skip
 
 

@@ -1,124 +1,229 @@
-"""`annotator simulate`: runs cells with a progress bar, writes their rows, a picture and comparisons, makes tables."""
+"""`annotator simulate`: drives the cells of a study through an engine, and says what came out."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from annotator.progress import Bars
 from learner import datasets
-from learner.acquisition import STRATEGIES
+from learner.benchmark.engines import ENGINES, Finished
 from learner.benchmark.plot import plot_curves, plot_selection
+from learner.benchmark.run import RESULTS, Run, read
 from learner.benchmark.statistics import Comparison, compare
-from learner.benchmark.summary import Point, curves
-from learner.config import Choice, LoopSettings, resolve
-from learner.errors import BadSetting
-from learner.events import Event, RoundFinished
+from learner.benchmark.study import Study
+from learner.benchmark.summary import Point, by_setting, curves
+from learner.config import resolve
+from learner.errors import LearnerError
+from learner.events import Event
 from learner.registry import lookup
 from learner.simulate import Cell, run_cell
-from learner.training import METHODS
+
+Rows = list[dict[str, Any]]
+Engine = Callable[[Sequence[Cell], Callable[[int, Event], None]], Iterable[Finished]]
 
 
-def choices(names: Iterable[str], values: dict[str, Any]) -> list[Choice]:
-    """Each strategy once, with those of the values that it has a setting for. BadSetting for one that none has."""
-    rows = {name: lookup("strategy", STRATEGIES, name) for name in names}
-    known = {name: {field.name for field in fields(row.settings)} for name, row in rows.items()}
-    unknown = [key for key in values if not any(key in has for has in known.values())]
-    if unknown:
-        every = sorted(set[str]().union(*known.values()))
-        raise BadSetting(
-            f"none of {', '.join(rows)} has a setting {unknown[0]!r}; together they have {', '.join(every) or 'none'}"
+@dataclass(frozen=True)
+class How:
+    """How a study is run; nothing here changes a row."""
+
+    engine: str = "serial"
+    engine_settings: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False  # compute again what is finished
+    bar: bool = True
+    command: str = ""
+    track: str = ""  # "mlflow"
+    tracking: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study left: rows in the order of its cells, and what could not be measured, with the reason."""
+
+    study: Study
+    folder: Path
+    rows: Rows
+    missing: list[tuple[str, str]]
+
+
+def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | None = None) -> Outcome:
+    """Run every cell that is not finished. LearnerError where nothing at all could be measured.
+
+    With `dataset` all cells are of it, and run here.
+    """
+    settings: Any = resolve(lookup("engine", ENGINES, how.engine).settings, how.engine_settings)
+    absent = _absent(study.cells) if dataset is None else {}
+    if all(cell.key in absent for cell in study.cells) and not read(folder / RESULTS):
+        raise LearnerError(next(iter(absent.values()), "the study has no cells"))
+    run = Run(folder)
+    if how.force:
+        run.forget(cell for cell in study.cells if cell.key not in absent)
+    todo = [cell for cell in study.cells if not run.has(cell)]
+    missing = [(named(cell), absent[cell.key]) for cell in todo if cell.key in absent]
+    todo = [cell for cell in todo if cell.key not in absent]
+    _describe(run, study, how, missing)
+    with Bars(len(study.cells), len(study.cells) - len(todo) - len(missing), how.bar) as bars:
+        missing += _drive(run, todo, how, bars, _engine(how, settings, dataset))
+    _describe(run, study, how, missing)
+    rows = run.rows(study.cells)
+    if not rows:
+        raise LearnerError(missing[0][1] if missing else "the study has no cells")
+    return Outcome(study, folder, rows, missing)
+
+
+def _describe(run: Run, study: Study, how: How, missing: list[tuple[str, str]]) -> None:
+    """What the folder says of itself, from the beginning on."""
+    facts = {"title": study.title, "question": study.question, "value": study.value, "command": how.command}
+    run.describe(facts | {"cells": len(study.cells)}, missing)
+
+
+def _engine(how: How, settings: Any, dataset: datasets.Dataset | None) -> Engine:
+    """A function of cells and of who listens."""
+    if dataset is not None:
+        return lambda cells, report: (
+            Finished(index, run_cell(cell, partial(report, index), dataset)) for index, cell in enumerate(cells)
         )
-    return [
-        Choice(name, resolve(row.settings, {key: value for key, value in values.items() if key in known[name]}))
-        for name, row in rows.items()
-    ]
+    engine = lookup("engine", ENGINES, how.engine).load()
+    return lambda cells, report: engine(cells, report, settings)
 
 
-def simulate(
-    dataset: str,
-    method: str,
-    method_settings: dict[str, Any],
-    strategies: Sequence[Choice],
-    seeds: Iterable[int],
-    settings: LoopSettings,
-    out: Path,
-    *,
-    bar: bool = True,
-) -> str:
-    """Every strategy with every seed; returns the tables as text. LearnerError before anything is written or run."""
-    datasets.load(dataset)
-    chosen = Choice(method, resolve(lookup("method", METHODS, method).settings, method_settings))
-    cells = [Cell(dataset, chosen, strategy, replace(settings, seed=seed)) for seed in seeds for strategy in strategies]
-    out.mkdir(parents=True, exist_ok=True)
-    rows = list(_run(cells, out / "results.jsonl", bar))
-    found = {str(key[0]): points for key, points in curves(rows).items()}
-    plot_curves(found, out / "curves.png", f"{dataset}, {method}, {len({c.settings.seed for c in cells})} seeds")
-    plot_selection(rows, out / "selection.png", f"what was asked: {dataset}, {method}")
-    parts = [_table(found)]
-    if len(found) > 1 and len({cell.settings.seed for cell in cells}) > 1:
-        parts.append(_differences(rows, out / "comparison.json"))
-    return "\n".join([*parts, f"{out / 'results.jsonl'}, {out / 'curves.png'} and {out / 'selection.png'} written"])
+def _absent(cells: Sequence[Cell]) -> dict[str, str]:
+    """Key -> why the data set of this cell is not at hand. Each data set is asked for once."""
+    reasons: dict[str, str] = {}
+    for text in dict.fromkeys(cell.dataset for cell in cells):
+        try:
+            datasets.load(text)
+        except LearnerError as error:
+            reasons[text] = str(error)
+    return {cell.key: reasons[cell.dataset] for cell in cells if cell.dataset in reasons}
 
 
-def _run(cells: Sequence[Cell], path: Path, bar: bool) -> Iterator[dict[str, Any]]:
-    """The rows of every cell, written as soon as their cell is complete."""
-    with path.open("w") as file, _progress(bar) as progress:
-        task = progress.add_task("simulating", total=len(cells))
-        for cell in cells:
-            name = f"{cell.strategy.name}, seed {cell.settings.seed}"
-
-            def show(event: Event, name: str = name) -> None:
-                if isinstance(event, RoundFinished):
-                    progress.update(task, description=f"{name}: {event.labels} labels")
-
-            rows = run_cell(cell, show)
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-            file.flush()
-            progress.advance(task)
-            yield from rows
+def named(cell: Cell) -> str:
+    """A cell in a few words."""
+    told = cell.describe()
+    words = [told[key] for key in ("dataset", "method", "preset", "features", "strategy")]
+    return ", ".join([word for word in words if word] + [f"seed {cell.settings.seed}"])
 
 
-@contextmanager
-def _progress(bar: bool) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not bar) as progress:
-        yield progress
+def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine) -> Iterator[tuple[str, str]]:
+    """Every cell through the engine, on disk as soon as it is whole; the failed ones with their reasons."""
+    names = [f"{cell.describe()['strategy']}, seed {cell.settings.seed}" for cell in cells]
+    for finished in engine(cells, lambda index, event: bars.show(names[index], event)) if cells else ():
+        cell = cells[finished.index]
+        if finished.rows:
+            run.add(cell, finished.rows)
+            if how.track:
+                _track(how, cell, finished.rows)
+        bars.finish(names[finished.index])
+        if finished.error:
+            yield named(cell), finished.error
 
 
-def _table(found: dict[str, list[Point]]) -> str:
-    """Budgets down, strategies across: mean ± standard deviation of the accuracy in percent."""
-    table = Table(title="accuracy on the test set, %: mean ± standard deviation over seeds")
+def _track(how: How, cell: Cell, rows: Rows) -> None:
+    from learner.benchmark.track import track_mlflow
+
+    track_mlflow(how.tracking.get("uri", ""), how.tracking.get("experiment", "annotator"), cell, rows, ())
+
+
+def pictures(outcome: Outcome) -> list[Path]:
+    """Learning curves and what was asked, for each setting."""
+    made = []
+    groups = by_setting(outcome.rows)
+    for number, (name, rows) in enumerate(groups.items(), 1):
+        seeds = len({row["seed"] for row in rows})
+        found = {str(key[0]): points for key, points in curves(rows).items()}
+        suffix = f"-{number}" if len(groups) > 1 else ""
+        paths = [outcome.folder / f"curves{suffix}.png", outcome.folder / f"selection{suffix}.png"]
+        plot_curves(found, paths[0], f"{name}, {seeds} seeds")
+        plot_selection(rows, paths[1], f"what was asked: {name}")
+        made += paths
+    return made
+
+
+def differences(outcome: Outcome) -> dict[str, list[Comparison]]:
+    """Every strategy against random, else against the first one, in each setting where two meet in two seeds."""
+    found = {}
+    for name, rows in by_setting(outcome.rows).items():
+        names = list(dict.fromkeys(str(row["strategy"]) for row in rows))
+        if len(names) > 1 and len({row["seed"] for row in rows}) > 1:
+            found[name] = compare(rows, "random" if "random" in names else names[0], value=_value(outcome, rows))
+    return found
+
+
+def _value(outcome: Outcome, rows: Rows) -> str:
+    """What is compared: balanced accuracy under imbalance."""
+    imbalanced = any(word in rows[0]["dataset"] for word in ("@modified", "@longtail"))
+    return outcome.study.value or ("balanced_accuracy" if imbalanced else "accuracy")
+
+
+def told(outcome: Outcome) -> str:
+    """The tables as text; comparison.json has every budget."""
+    compared, parts = differences(outcome), []
+    settings = by_setting(outcome.rows)
+    for name, rows in settings.items():
+        value = _value(outcome, rows)
+        parts.append(_table({str(k[0]): p for k, p in curves(rows, value=value).items()}, value, name, len(settings)))
+        if name in compared:
+            parts.append(_differences(compared[name]))
+    if compared:
+        path = outcome.folder / "comparison.json"
+        items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
+        path.write_text(json.dumps(items, indent=2) + "\n")
+        parts.append(f"Every budget is in {path}.")
+    parts += [f"not measured: {name}: {reason}" for name, reason in outcome.missing]
+    return "\n".join(parts)
+
+
+def as_json(outcome: Outcome) -> str:
+    """The same for programs."""
+    found = {name: curves(rows, value=_value(outcome, rows)) for name, rows in by_setting(outcome.rows).items()}
+    return json.dumps(
+        {
+            "title": outcome.study.title,
+            "results": str(outcome.folder / RESULTS),
+            "curves": [
+                {"setting": name, "strategy": key[0], **asdict(point)}
+                for name, groups in found.items()
+                for key, points in groups.items()
+                for point in points
+            ],
+            "differences": {name: [asdict(item) for item in items] for name, items in differences(outcome).items()},
+            "missing": [{"cell": name, "reason": reason} for name, reason in outcome.missing],
+        },
+        indent=2,
+    )
+
+
+def _table(found: dict[str, list[Point]], value: str, name: str, settings: int) -> str:
+    """Budgets down, strategies across: mean ± standard deviation in percent."""
+    title = f"{value.replace('_', ' ')} on the test set, %: mean ± standard deviation over seeds"
+    table = Table(title=f"{name}\n{title}" if settings > 1 else title)
     table.add_column("labels", justify="right")
-    for name in found:
-        table.add_column(name, justify="right")
-    cells = {(name, point.labels): point for name, points in found.items() for point in points}
+    for strategy in found:
+        table.add_column(strategy, justify="right")
+    cells = {(strategy, point.labels): point for strategy, points in found.items() for point in points}
     for labels in sorted({labels for _, labels in cells}):
-        row = [cells.get((name, labels)) for name in found]
+        row = [cells.get((strategy, labels)) for strategy in found]
         table.add_row(str(labels), *(f"{100 * p.mean:.1f} ± {100 * p.std:.1f}" if p else "" for p in row))
     return text(table, max(60, 14 * (len(found) + 1)))
 
 
-def _differences(rows: list[dict[str, Any]], path: Path) -> str:
-    """Every strategy against random, else against the first: the whole curve and its end. Everything goes to `path`."""
-    names = list(dict.fromkeys(str(row["strategy"]) for row in rows))
-    reference = "random" if "random" in names else names[0]
-    found = compare(rows, reference)
-    path.write_text(json.dumps([asdict(item) for item in found], indent=2) + "\n")
+def _differences(found: Sequence[Comparison]) -> str:
+    """Against the reference: the whole curve and its end."""
     last = found[-1].labels
-    table = Table(title=f"difference to {reference}, points: paired over {found[0].n} seeds")
+    table = Table(title=f"difference to {found[0].reference}, points: paired over {found[0].n} seeds")
     for column in ("strategy", "measured at", "difference", "95 % interval", "effect", "p, Holm"):
         table.add_column(column, justify="left" if column in ("strategy", "measured at") else "right")
     for item in found:
         if item.labels in (None, last):
             table.add_row(*_cells(item))
-    return f"{text(table, 90)}\nEvery budget is in {path}."
+    return text(table, 90)
 
 
 def _cells(item: Comparison) -> tuple[str, ...]:

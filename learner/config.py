@@ -85,6 +85,7 @@ class DatasetSettings:
     """How a benchmark set is used."""
 
     modified: bool = setting(False, "keep a tenth of the training images of half of the classes, drawn by the seed")
+    longtail: int = setting(0, "so many times larger is the largest class than the smallest; 0: as they are")
     flip: bool | None = setting(None, "does a mirrored image keep its class? None: as the data set says")
 
 

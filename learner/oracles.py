@@ -32,12 +32,18 @@ ORACLES: dict[str, OracleRow] = {
 
 def answers(text: str, classes: IntArray, num_classes: int, rng: np.random.Generator) -> IntArray:
     """What the oracle of this name says of images of these classes: (N,) -> (N,). UnknownName, BadSetting."""
+    row, argument = require(text)
+    said: IntArray = row.load()(classes, num_classes, argument, rng)
+    return said
+
+
+def require(text: str) -> tuple[OracleRow, str]:
+    """The oracle of this name and its argument. UnknownName lists those there are."""
     name, colon, argument = text.partition(":")
     row = ORACLES.get(name)
     if row is None or bool(row.argument) != bool(argument) or (colon and not argument):
         raise UnknownName(f"unknown oracle {text!r}; choose from {', '.join(forms())}")
-    said: IntArray = row.load()(classes, num_classes, argument, rng)
-    return said
+    return row, argument
 
 
 def forms() -> list[str]:
@@ -54,7 +60,8 @@ def noisy(classes: IntArray, num_classes: int, argument: str, rng: np.random.Gen
     """Drawn from the row of each image's class: see `confusion`."""
     heights = confusion(argument, num_classes).cumsum(axis=1)[classes]  # (N, C)
     drawn = rng.random(len(classes))[:, None] * heights[:, -1:]
-    return (drawn >= heights).sum(axis=1).astype(np.int64)
+    said: IntArray = (drawn >= heights).sum(axis=1).astype(np.int64)
+    return said
 
 
 def confusion(argument: str, num_classes: int) -> NDArray[np.float64]:

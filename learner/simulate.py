@@ -93,6 +93,7 @@ class Cell:
     settings: LoopSettings
     oracle: str = "ground-truth"
     seconds_per_label: float = 0.0  # what a person would need, for curves over time
+    label: str = ""  # tells a strategy from the same one with other settings
 
     @property
     def key(self) -> str:
@@ -102,13 +103,13 @@ class Cell:
 
     def describe(self) -> dict[str, Any]:
         """The columns by which rows are grouped."""
-        learned = as_dict(self.method.settings)
+        learned, loop = as_dict(self.method.settings), self.settings
         return {
             "cell": self.key, "dataset": self.dataset, "method": self.method.name,
-            "preset": learned.get("preset", ""), "strategy": self.strategy.name,
-            "features": self.settings.features or learned.get("features", ""),
-            "cold_start": self.settings.cold_start, "query_size": 0 if self.settings.budgets else self.settings.query_size,
-            "oracle": self.oracle, "seed": self.settings.seed,
+            "preset": learned.get("preset", ""), "features": loop.features or learned.get("features", ""),
+            "oracle": self.oracle, "query_size": 0 if loop.budgets else loop.query_size,
+            "strategy": f"{self.strategy.name} ({self.label})" if self.label else self.strategy.name,
+            "cold_start": loop.cold_start, "seed": loop.seed,
         }  # fmt: skip
 
 
@@ -152,7 +153,8 @@ def _row(event: RoundFinished) -> dict[str, Any]:
         raise ValueError("a simulated round has an exam")
     return {
         "round": event.round, "labels": event.labels, "accuracy": evaluation.accuracy,
-        "balanced_accuracy": evaluation.balanced_accuracy, "macro_f1": evaluation.macro_f1, "labels_per_class": list(event.labels_per_class),
+        "balanced_accuracy": evaluation.balanced_accuracy, "macro_f1": evaluation.macro_f1,
+        "labels_per_class": list(event.labels_per_class),
         "train_seconds": event.train_seconds, "predict_seconds": event.predict_seconds,
         "select_seconds": event.select_seconds, "settings": event.settings,
     }  # fmt: skip

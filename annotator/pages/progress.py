@@ -3,6 +3,7 @@
 from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
+from annotator import replayed
 from annotator.pages import shared, status
 from annotator.store import db as store
 from annotator.store import rounds
@@ -12,7 +13,8 @@ blueprint = Blueprint("progress", __name__)
 
 @blueprint.get("/progress")
 def page() -> ResponseReturnValue:
-    return render_template("progress/index.html", progress=status.progress(shared.database()))
+    found = replayed.read(shared.instance())
+    return render_template("progress/index.html", progress=status.progress(shared.database()), replay=found)
 
 
 @blueprint.get("/api/progress")

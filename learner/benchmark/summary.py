@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+SETTING = ("dataset", "method", "preset", "features", "oracle", "query_size")  # strategies are compared within one
+
 
 @dataclass(frozen=True)
 class Point:
@@ -31,3 +33,30 @@ def curves(
 def _point(labels: int, values: list[float]) -> Point:
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return Point(labels, float(np.mean(values)), spread, len(values))
+
+
+def by_setting(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows that may be compared with each other, under a name that says what is common to them.
+
+    Rows without features, of strategies that look at none, stand in every setting that differs in nothing else.
+    """
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row.get(column, "") for column in SETTING)].append(row)
+    at = SETTING.index("features")
+    found = {}
+    for key, group in groups.items():
+        bare = (*key[:at], "", *key[at + 1 :])
+        if key == bare and any(other != bare and (*other[:at], "", *other[at + 1 :]) == bare for other in groups):
+            continue
+        found[_name(key)] = group + (groups.get(bare, []) if key != bare else [])
+    return found
+
+
+def _name(key: tuple[Any, ...]) -> str:
+    """What is said of a setting; what goes without saying is left out."""
+    said = dict(zip(SETTING, key, strict=True))
+    words = [said["dataset"], said["method"], said["preset"], said["features"]]
+    words += [said["oracle"]] if said["oracle"] not in ("", "ground-truth") else []
+    words += [f"{said['query_size']} at once"] if said["query_size"] else []
+    return ", ".join(str(word) for word in words if word)

@@ -1,9 +1,11 @@
 """DATASETS: benchmark sets whose classes are known. A row is `build(argument, settings) -> Source`.
 
-A text names one with everything that decides its images: NAME, NAME:PATH, then any of @modified, @flip, @no-flip and
-@SIZE (folders only), as in `folder:birds@64@modified`.
+A text names one with everything that decides its images: NAME, NAME:PATH, then any of @modified, @longtail, @flip,
+@no-flip and @SIZE (folders only), as in `folder:birds@64@modified`. Where downloaded files lie is no part of it:
+`learner.datasets.public.data_dir`.
 """
 
+import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 from learner.config import DatasetSettings, FolderSettings, resolve
 from learner.datasets.source import Dataset, Source, divided
 from learner.errors import UnknownName
-from learner.registry import Row, options
+from learner.registry import Row
+from learner.registry import options as read_options
 
 __all__ = ["DATASETS", "Dataset", "Source", "load"]
 
@@ -27,6 +30,22 @@ DATASETS: dict[str, DatasetRow] = {
         "1,797 handwritten digits of 8 x 8 pixels, inside scikit-learn; half held out",
         DatasetSettings, "learner.datasets.embedded:digits",
     ),
+    "cifar10": DatasetRow(
+        "60,000 photographs of 32 x 32 pixels, ten classes", DatasetSettings, "learner.datasets.public:cifar10",
+        paper="Krizhevsky 2009",
+    ),
+    "cifar100": DatasetRow(
+        "60,000 photographs of 32 x 32 pixels, a hundred classes", DatasetSettings,
+        "learner.datasets.public:cifar100", paper="Krizhevsky 2009",
+    ),
+    "svhn": DatasetRow(
+        "99,289 house numbers of 32 x 32 pixels, ten classes", DatasetSettings, "learner.datasets.public:svhn",
+        paper="Netzer et al. 2011",
+    ),
+    "openml": DatasetRow(
+        "images in a table of OpenML: 40927 CIFAR-10, 41983 CIFAR-100, 41081 SVHN; a test set is held out",
+        DatasetSettings, "learner.datasets.public:openml", argument="ID",
+    ),
     "npz": DatasetRow(
         "a NumPy file with x_train, y_train, x_test, y_test and maybe classes",
         DatasetSettings, "learner.datasets.arrays:npz", argument="FILE",
@@ -36,7 +55,13 @@ DATASETS: dict[str, DatasetRow] = {
         FolderSettings, "learner.datasets.folder:folder", argument="FOLDER",
     ),
 }  # fmt: skip
-OPTIONS = {"modified": ("modified", True), "flip": ("flip", True), "no-flip": ("flip", False)}
+FOLDER = "ANNOTATOR_DATA_DIR"  # the variable that names the folder of downloaded files, for worker processes too
+RATIOS = {"longtail": 100, "longtail10": 10, "longtail50": 50, "longtail200": 200}
+OPTIONS = {word: ("longtail", ratio) for word, ratio in RATIOS.items()} | {
+    "modified": ("modified", True),
+    "flip": ("flip", True),
+    "no-flip": ("flip", False),
+}
 
 
 def load(text: str, seed: int = 0) -> Dataset:
@@ -45,18 +70,20 @@ def load(text: str, seed: int = 0) -> Dataset:
     Raises UnknownName, BadSetting, DatasetError.
     """
     name, argument, settings = parse(text)
-    source = _source(name, argument, replace(settings, modified=False, flip=None), _stamp(argument))
-    is_drawn = settings.modified or source.test is None
+    source = _source(name, argument, replace(settings, modified=False, longtail=0, flip=None), _stamp(argument))
+    is_drawn = settings.modified or settings.longtail or source.test is None
     return _divided(source, text, settings, seed if is_drawn else 0)
 
 
 def parse(text: str) -> tuple[str, str, Any]:
     """Name, argument and settings. Raises UnknownName, and BadSetting for an option the row does not have."""
-    rest, values = options(text, OPTIONS, "image_size")
+    rest, values = read_options(text, OPTIONS, "image_size")
     name, colon, argument = rest.partition(":")
     row = DATASETS.get(name)
     if row is None or bool(row.argument) != bool(argument) or (colon and not argument):
-        raise UnknownName(f"unknown data set {text!r}; choose from {', '.join(forms())}, with @modified, @no-flip")
+        raise UnknownName(
+            f"unknown data set {text!r}; choose from {', '.join(forms())}, with @modified, @longtail, @no-flip"
+        )
     return name, argument, resolve(row.settings, values)
 
 
@@ -78,6 +105,8 @@ def _divided(source: Source, text: str, settings: DatasetSettings, seed: int) ->
 
 def _stamp(argument: str) -> object:
     """Something that changes with the file or folder of this name."""
+    if not argument:
+        return os.environ.get(FOLDER)
     try:
         path = Path(argument).resolve()
         return path, path.stat().st_mtime_ns, path.stat().st_size

@@ -25,8 +25,9 @@ class Source:
 
     classes: tuple[str, ...]
     train: Part
-    test: Part | None = None  # None: half of every class of `train` is held out, by the seed
+    test: Part | None = None  # None: a part of every class of `train` is held out, by the seed
     flip: bool = True
+    held: float = 0.5  # how much of it: a share below 1, or a number of images
 
     def __post_init__(self) -> None:
         counts = np.bincount(self.train.classes, minlength=len(self.classes))
@@ -36,7 +37,7 @@ class Source:
             )
         least = 2 if self.test is None else 1
         if counts.min() < least:
-            why = "half of every class is held out for the test" if self.test is None else "they are what is learned"
+            why = "a part of every class is held out for the test" if self.test is None else "they are what is learned"
             raise DatasetError(
                 f"class {self.classes[counts.argmin()]!r} has {counts.min()} training images, and needs {least}: {why}"
             )
@@ -57,11 +58,15 @@ class Dataset:
 
 
 def divided(name: str, source: Source, settings: DatasetSettings, seed: int) -> Dataset:
-    """Train and test of one seed. `modified` thins the training part only; the test stays as it is."""
+    """Train and test of one seed. `modified` and `longtail` thin the training part only; the test stays as it is."""
     flip = source.flip if settings.flip is None else settings.flip
-    train, test = _given(source) if source.test else _halves(source.train.classes, seed)
+    train, test = _given(source) if source.test else _held_out(source.train.classes, source.held, seed)
+    if settings.modified and settings.longtail:
+        raise DatasetError(f"{name}: a set is @modified or has a @longtail, not both")
     if settings.modified:
         train = train[thinned(source.train.classes[train], seed)]
+    if settings.longtail:
+        train = train[tailed(source.train.classes[train], settings.longtail, seed)]
     held = source.test or source.train
     first = len(source.train.classes) if source.test else 0
 
@@ -88,16 +93,32 @@ def thinned(classes: IntArray, seed: int) -> IntArray:
     return np.setdiff1d(np.arange(len(classes)), np.concatenate(gone))
 
 
+def tailed(classes: IntArray, ratio: float, seed: int) -> IntArray:
+    """Positions that stay when class sizes fall exponentially from the largest to a `ratio`-th of it, at least one.
+
+    (N,) class indices -> (n,) increasing. The seed draws which class has which place and which images stay; a class
+    that is smaller than its place allows stays as it is. Cui et al. 2019.
+    """
+    rng = np.random.default_rng([seed, *b"longtail"])
+    found, counts = np.unique(classes, return_counts=True)
+    kept = []
+    for place, label in enumerate(rng.permutation(found)):
+        size = max(1, round(counts.max() * ratio ** (-place / max(1, len(found) - 1))))
+        kept.append(rng.permutation(np.flatnonzero(classes == label))[:size])
+    return np.sort(np.concatenate(kept))
+
+
 def _given(source: Source) -> tuple[IntArray, IntArray]:
     """All rows of both parts."""
     tested = source.test.classes if source.test else ()
     return np.arange(len(source.train.classes)), np.arange(len(tested))
 
 
-def _halves(classes: IntArray, seed: int) -> tuple[IntArray, IntArray]:
-    """Half of every class trains, the other half is the test; which half depends on the seed."""
+def _held_out(classes: IntArray, held: float, seed: int) -> tuple[IntArray, IntArray]:
+    """So much of every class is the test, the rest trains; which images depends on the seed."""
     from sklearn.model_selection import train_test_split
 
-    halves = train_test_split(np.arange(len(classes)), test_size=0.5, stratify=classes, random_state=seed)
-    train, test = (np.sort(half).astype(np.int64) for half in halves)
+    size = int(held) if held >= 1 else held
+    parts = train_test_split(np.arange(len(classes)), test_size=size, stratify=classes, random_state=seed)
+    train, test = (np.sort(part).astype(np.int64) for part in parts)
     return train, test

@@ -11,11 +11,16 @@ from click.testing import CliRunner
 from PIL import Image
 from scipy import stats
 
+from annotator.asked import choices
 from annotator.cli import main
-from annotator.simulating import choices
+from annotator.progress import Bars
+from learner.benchmark.engines import play
+from learner.benchmark.study import names
 from learner.config import NoSettings
 from learner.datasets import DATASETS
 from learner.errors import BadSetting
+from learner.oracles import forms
+from learner.simulate import run_cell
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text()
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
@@ -39,8 +44,9 @@ def shapes(tmp_path, monkeypatch):
 def test_every_command_of_the_page_works(shapes, command):
     result = CliRunner().invoke(main, [*shlex.split(command)[1:], "--quiet"])
     assert result.exit_code == 0, result.output
-    assert Path("runs/simulate/results.jsonl").read_text().count("\n") >= 3
-    assert Path("runs/simulate/selection.png").stat().st_size > 10_000
+    (results,) = Path("runs").glob("*/results.jsonl")
+    assert results.read_text().count("\n") >= 3
+    assert all(path.stat().st_size > 10_000 for path in results.parent.glob("selection*.png"))
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -86,3 +92,110 @@ def test_a_setting_goes_to_every_strategy_that_has_it():
 def test_a_setting_that_no_strategy_has_is_refused():
     with pytest.raises(BadSetting, match="none of margin, kmeans has a setting 'radius'; together they have starts"):
         choices(["margin", "kmeans"], {"radius": "1"})
+
+
+SMALL = "simulate --strategy random --strategy typiclust --seeds 2 --budget 20 --quiet"
+
+
+def simulate(arguments: str, code: int = 0) -> str:
+    """What the command says."""
+    result = CliRunner().invoke(main, shlex.split(arguments))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def rows_of(folder: str) -> list[dict]:
+    """The rows of a run, sorted, without what differs from one run to the next."""
+    rows = [json.loads(line) for line in Path(folder, "results.jsonl").read_text().splitlines()]
+    kept = [{key: value for key, value in row.items() if not key.endswith("_seconds")} for row in rows]
+    return sorted(kept, key=lambda row: (row["cell"], row["round"]))
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(shapes, monkeypatch):
+    simulate(f"{SMALL} --out whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "finish", stopping_after(2))
+        said = simulate(f"{SMALL} --out halved", code=1)
+    assert said == "Error: stopped; what is finished stands in halved, the same command goes on\n"
+    done = rows_of("halved")
+    assert 0 < len(done) < len(rows_of("whole"))
+    again = counted(monkeypatch)
+    simulate(f"{SMALL} --out halved")
+    assert rows_of("halved") == rows_of("whole")
+    assert not {cell.key for cell in again} & {row["cell"] for row in done}
+    again.clear()
+    simulate(f"{SMALL} --out halved --force")
+    assert len(again) == 4
+    assert rows_of("halved") == rows_of("whole")
+
+
+def stopping_after(number: int):
+    """Ctrl+C in the middle of a run."""
+    seen = []
+
+    def finish(bars, name):
+        seen.append(name)
+        if len(seen) > number:
+            raise KeyboardInterrupt
+
+    return finish
+
+
+def counted(monkeypatch) -> list:
+    """The cells that are really run, as they come."""
+    seen = []
+
+    def counting(cell, report):
+        seen.append(cell)
+        return run_cell(cell, report)
+
+    monkeypatch.setattr(play, "run_cell", counting)
+    return seen
+
+
+def test_the_smoke_study_runs_from_the_data_sets_to_the_tables(shapes):
+    found = json.loads(simulate("simulate --study smoke --seeds 2 --json --quiet"))
+    assert found["missing"] == []
+    settings = {item["setting"] for item in found["curves"]}
+    assert settings == {
+        "digits, propagate, pca", "digits@modified, propagate, pca", "digits, propagate, pca, noisy:0.1"
+    }  # fmt: skip
+    assert {len(items) for items in found["differences"].values()} == {4, 12}
+    assert len(rows_of("runs/smoke")) == 20 * 3
+
+
+def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
+    Path("study.toml").write_text(
+        'title = "t"\n[[grid]]\ndataset = ["npz:gone.npz", "npz:shapes.npz"]\nbudget = 20\nseeds = 2\n'
+        '[[grid]]\nmethod = "frozen"\nfeatures = "timm:no_such_net"\nbudget = 20\nseeds = 1\n'
+    )
+    said = simulate("simulate --study study.toml --quiet --out o")
+    assert said.count("not measured: npz:gone.npz, propagate, pca, random, seed") == 2
+    assert "cannot read gone.npz" in said
+    assert "not measured: digits, frozen, timm:no_such_net, random, seed 0: " in said
+    assert {row["dataset"] for row in rows_of("o")} == {"npz:shapes.npz"}
+    missing = json.loads(Path("o/run.json").read_text())["missing"]
+    assert len(missing) == 3
+    assert all(item["reason"] for item in missing)
+
+
+def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):
+    said = simulate("simulate --dataset npz:gone.npz --quiet --out o", code=1)
+    assert said == "Error: cannot read gone.npz: No such file or directory\n"
+
+
+def test_the_engine_changes_no_row(shapes):
+    simulate(f"{SMALL} --out one")
+    simulate(f"{SMALL} --out several --engine processes --engine-set workers=2")
+    assert rows_of("several") == rows_of("one")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_study_is_on_the_page(name):
+    assert f"`{name}`" in PAGE
+
+
+@pytest.mark.parametrize("form", forms())
+def test_every_oracle_is_on_the_page_and_in_the_help(form):
+    assert f"`{form}`" in PAGE
+    assert form in " ".join(CliRunner().invoke(main, ["simulate", "--help"]).output.split())

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from public_sets import fake_openml, write_cifar, write_svhn
 from sklearn.datasets import load_digits
 
 from learner import datasets
@@ -52,8 +53,17 @@ def colors(tmp_path):
 
 
 @pytest.fixture(params=DATASETS)
-def text(request, npz, colors):
-    return {"digits": "digits", "npz": npz(), "folder": f"folder:{colors}"}[request.param]
+def text(request, npz, colors, tmp_path, monkeypatch):
+    """A data set of every kind, small."""
+    monkeypatch.setenv("ANNOTATOR_DATA_DIR", str(tmp_path))
+    datasets._source.cache_clear()
+    if request.param in ("cifar10", "cifar100"):
+        write_cifar(tmp_path, request.param.upper(), monkeypatch)
+    elif request.param == "svhn":
+        write_svhn(tmp_path, monkeypatch)
+    elif request.param == "openml":
+        fake_openml(monkeypatch)
+    return {"npz": npz(), "folder": f"folder:{colors}", "openml": "openml:5"}.get(request.param, request.param)
 
 
 @pytest.mark.parametrize("option", ["", "@modified"])
@@ -71,7 +81,7 @@ def test_the_seed_decides_and_nothing_else(text, option):
     first, again, other = load(text + option, 1), load(text + option, 1), load(text + option, 2)
     datasets._divided.cache_clear()
     assert first.train.ids.tolist() == again.train.ids.tolist() == load(text + option, 1).train.ids.tolist()
-    if option or "npz" not in text:
+    if option or text.partition(":")[0] in ("digits", "folder", "openml"):
         assert first.train.ids.tolist() != other.train.ids.tolist()
 
 
@@ -116,7 +126,7 @@ def test_flip_is_a_property_of_the_data_that_can_be_set(npz, colors):
     "text", ["cifar", "digit", "digits:8", "npz", "npz:", "folder", "", "digits@", "digits@modifed", "npz@modified"]
 )
 def test_an_unknown_name_lists_what_there_is(text):
-    with pytest.raises(UnknownName, match=rf"{re.escape(repr(text))}.*digits, npz:FILE, folder:FOLDER"):
+    with pytest.raises(UnknownName, match=rf"{re.escape(repr(text))}.*digits, cifar10, .*npz:FILE, folder:FOLDER"):
         load(text)
 
 

@@ -22,7 +22,7 @@ def test_the_truth_is_the_truth():
 
 
 def test_symmetric_noise_is_wrong_at_its_rate_and_every_other_class_alike():
-    found = np.array([np.bincount(said("noisy:0.3")[CLASSES == c], minlength=4) for c in range(4)]) / 10_000
+    found = np.array([np.bincount(said("noisy:0.3")[c == CLASSES], minlength=4) for c in range(4)]) / 10_000
     assert found == pytest.approx(np.full((4, 4), 0.1) + 0.6 * np.eye(4), abs=0.02)  # five standard deviations
 
 
@@ -31,7 +31,7 @@ def test_a_confusion_matrix_of_counts_is_scaled_line_by_line(tmp_path):
     path.write_text("8,2,0,0\n0,1,0,0\n0,0,30,10\n1,1,1,1\n")
     truth = np.array([[0.8, 0.2, 0, 0], [0, 1, 0, 0], [0, 0, 0.75, 0.25], [0.25] * 4])
     assert confusion(str(path), 4) == pytest.approx(truth)
-    found = np.array([np.bincount(said(f"noisy:{path}")[CLASSES == c], minlength=4) for c in range(4)]) / 10_000
+    found = np.array([np.bincount(said(f"noisy:{path}")[c == CLASSES], minlength=4) for c in range(4)]) / 10_000
     assert found == pytest.approx(truth, abs=0.025)
     assert not found[truth == 0].any()
 

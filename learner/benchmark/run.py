@@ -1,0 +1,108 @@
+"""A run: the folder in which the rows of cells come to lie. Only one process writes: the one that drives the engine.
+
+`results.jsonl` has whole cells only, one row a round, each with the key of its cell and how many rows that has. So
+whatever was interrupted is found out when the folder is opened, and finished cells are never computed again.
+"""
+
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from learner.benchmark import provenance
+from learner.errors import LearnerError
+from learner.simulate import Cell
+
+RESULTS, ABOUT, REST = "results.jsonl", "run.json", "results.rest.jsonl"
+Row = dict[str, Any]
+
+
+def read(path: Path) -> list[Row]:
+    """Rows of complete cells, each cell once; torn lines and the rest of their cells are left out."""
+    cells: dict[str, dict[int, Row]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+            cells.setdefault(row["cell"], {})[row["round"]] = row
+        except (ValueError, KeyError, TypeError):
+            continue
+    return [row for rows in cells.values() if _is_complete(list(rows.values())) for row in rows.values()]
+
+
+def _is_complete(rows: Sequence[Row]) -> bool:
+    return len(rows) == rows[0].get("rounds")
+
+
+class Run:
+    """The results in a folder, as they grow."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens or makes it. LearnerError where it cannot be written."""
+        self.folder, self.path = folder, folder / RESULTS
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            rows = read(self.path)
+            self._cells: dict[str, list[Row]] = {}
+            for row in rows:
+                self._cells.setdefault(row["cell"], []).append(row)
+            self._set_aside(rows)
+            self._rewrite()
+        except OSError as error:
+            raise LearnerError(f"cannot write into {folder}: {error.strerror}; choose another with --out") from None
+
+    def has(self, cell: Cell) -> bool:
+        """Is it finished?"""
+        return cell.key in self._cells
+
+    def rows(self, cells: Iterable[Cell]) -> list[Row]:
+        """Of those that are finished, in the order of the cells: the same whatever the engine."""
+        return [row for cell in cells for row in self._cells.get(cell.key, ())]
+
+    def forget(self, cells: Iterable[Cell]) -> None:
+        """They will be computed again."""
+        for cell in cells:
+            self._cells.pop(cell.key, None)
+        self._rewrite()
+
+    def add(self, cell: Cell, rows: Sequence[Row]) -> None:
+        """A whole cell, with where it was computed; on the disk when this returns."""
+        about = {"device": provenance.device(), "revision": provenance.revision(), "versions": provenance.versions()}
+        whole = [about | row | {"rounds": len(rows)} for row in rows]
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in whole))
+            file.flush()
+            os.fsync(file.fileno())
+        self._cells[cell.key] = whole
+
+    def describe(self, values: Mapping[str, Any], missing: Collection[tuple[str, str]]) -> None:
+        """What the rows are for: title, command ...; and what could not be measured, with the reason."""
+        lacking = [{"cell": name, "reason": reason} for name, reason in missing]
+        about = {**values, "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "missing": lacking}
+        _replace(self.folder / ABOUT, json.dumps(about, indent=2) + "\n")
+
+    def _set_aside(self, kept: Sequence[Row]) -> None:
+        """Lines that are of no whole cell, of another version perhaps, move into a file of their own."""
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+        lines = {json.dumps(row) for row in kept}
+        rest = [line for line in text.splitlines() if line not in lines]
+        if rest:
+            with (self.folder / REST).open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in rest)
+
+    def _rewrite(self) -> None:
+        """Without what was torn or forgotten."""
+        text = "".join(json.dumps(row) + "\n" for rows in self._cells.values() for row in rows)
+        if not self.path.exists() or self.path.read_text(encoding="utf-8", errors="replace") != text:
+            _replace(self.path, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    """All or nothing."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,72 @@
+"""The folder of a run: only whole cells count, and nothing in it is ever lost."""
+
+import json
+
+import pytest
+
+from learner.benchmark.run import ABOUT, REST, RESULTS, Run, read
+from learner.benchmark.study import cells
+from learner.errors import LearnerError
+
+CELLS = list(cells({"strategy": ["random", "kmeans"], "seeds": 2}))
+
+
+def rows_of(cell, number=3):
+    return [cell.describe() | {"round": n, "labels": 10 * n, "accuracy": 0.1 * n} for n in range(1, number + 1)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run(tmp_path)
+    for cell in reversed(CELLS[:3]):
+        run.add(cell, rows_of(cell))
+    return run
+
+
+def test_rows_come_in_the_order_of_the_cells_whatever_finished_first(run):
+    assert [row["cell"] for row in run.rows(CELLS)] == [cell.key for cell in CELLS[:3] for _ in range(3)]
+    assert Run(run.folder).rows(CELLS) == run.rows(CELLS)
+
+
+def test_rows_say_where_they_come_from(run):
+    row = run.rows(CELLS)[0]
+    assert row["device"]
+    assert row["versions"]["torch"]
+    assert set(row["revision"]) <= set("0123456789abcdef+")
+
+
+@pytest.mark.parametrize("kept", [1, 40, 200, -2])
+def test_a_torn_end_costs_only_the_cell_it_is_in(run, kept):
+    lines = run.path.read_text().splitlines(keepends=True)
+    run.path.write_text("".join(lines[:6]) + "".join(lines[6:])[:kept])
+    again = Run(run.folder)
+    assert [again.has(cell) for cell in CELLS] == [False, True, True, False]
+    again.add(CELLS[0], rows_of(CELLS[0]))
+    assert [Run(run.folder).has(cell) for cell in CELLS] == [True, True, True, False]
+
+
+def test_what_is_not_of_whole_cells_is_set_aside_not_thrown_away(run):
+    old = json.dumps({"strategy": "random", "labels": 10, "accuracy": 0.5})
+    run.path.write_text(run.path.read_text() + old + "\n")
+    assert len(Run(run.folder).rows(CELLS)) == 9
+    assert (run.folder / REST).read_text() == old + "\n"
+    assert read(run.path) == Run(run.folder).rows(reversed(CELLS))
+
+
+def test_what_is_forgotten_is_computed_again_and_the_rest_stays(run):
+    run.forget(CELLS[:1])
+    assert [Run(run.folder).has(cell) for cell in CELLS] == [False, True, True, False]
+
+
+def test_what_is_missing_stands_beside_the_rows_with_the_reason(run):
+    run.describe({"title": "t", "command": "annotator simulate"}, [("cifar10, fixmatch", "no files")])
+    about = json.loads((run.folder / ABOUT).read_text())
+    assert about["missing"] == [{"cell": "cifar10, fixmatch", "reason": "no files"}]
+    assert about["title"] == "t"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LearnerError, match="cannot write into"):
+        Run(tmp_path / "file" / "run")
+    assert not (tmp_path / RESULTS).exists()
