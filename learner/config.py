@@ -337,6 +337,26 @@ class AutoSettings:
 
 
 @dataclass(frozen=True)
+class ProcessesSettings:
+    """Cells of a simulation in processes of this machine."""
+
+    workers: int = setting(0, "processes at once; 0: one for each core, one where there is a graphics card", high=1024)
+    retries: int = setting(2, "how often a cell is tried again after its process was lost", high=100)
+
+
+@dataclass(frozen=True)
+class RaySettings:
+    """Cells of a simulation as tasks of Ray."""
+
+    address: str = setting("", "of a cluster that runs: auto, HOST:PORT, ray://HOST:PORT; empty: one is started here")
+    workers: int = setting(0, "cells at once where it is started here; 0: one for each core", high=1024)
+    num_gpus: float = setting(
+        0.0, "share of a graphics card for each cell, 0.25 puts four on one; 0: a whole one where there is any", high=64
+    )
+    retries: int = setting(2, "how often a cell is tried again after its process was lost", high=100)
+
+
+@dataclass(frozen=True)
 class Choice:
     """A name out of a registry with its settings: a method, a strategy."""
 

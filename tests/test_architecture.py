@@ -60,6 +60,6 @@ def test_every_file_of_the_learner_has_a_level():
 
 def test_a_registry_costs_neither_torch_nor_scikit_learn_nor_baal():
     registries = "learner.training, learner.acquisition, learner.config, learner.models, learner.features"
-    code = f"import sys, {registries}, learner.datasets; print(*sys.modules)"
+    code = f"import sys, {registries}, learner.datasets, learner.benchmark.engines; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not {"torch", "sklearn", "baal", "scipy"} & set(loaded.stdout.split())
+    assert not {"torch", "sklearn", "baal", "scipy", "ray"} & set(loaded.stdout.split())

@@ -1,0 +1,79 @@
+"""One cell, as every engine plays it: on one thread, and telling only what is small."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from learner.benchmark.engines import Finished
+from learner.device import pick_device
+from learner.errors import LearnerError
+from learner.events import Event, Progress, RoundFinished
+from learner.simulate import Cell, run_cell
+
+Report = Callable[[int, Event], None]
+PAUSE = 0.3  # seconds between two Progress events of a cell
+
+
+def play(index: int, cell: Cell, report: Report) -> Finished:
+    """The cell's rows, or the line that says why there are none."""
+    try:
+        with one_thread():
+            return Finished(index, run_cell(cell, few(index, report)))
+    except LearnerError as error:
+        return failed(index, str(error))
+
+
+def failed(index: int, reason: str) -> Finished:
+    """`reason` on one line."""
+    return Finished(index, error=" ".join(reason.split()))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """On the CPU one thread: sums do not depend on who else runs, and cells side by side do not fight for cores."""
+    if pick_device().type != "cpu":
+        yield
+        return
+    import_module("sklearn.cluster")  # a limit holds only for the thread pools that are loaded
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def few(index: int, report: Report) -> Callable[[Event], None]:
+    """Hands on every RoundFinished and now and then a Progress; what holds nets and predictions stays here."""
+    told: list[float] = []
+
+    def listen(event: Event) -> None:
+        now = time.monotonic()
+        if isinstance(event, Progress) and (not told or now - told[-1] >= PAUSE):
+            told[:] = [now]
+            report(index, event)
+        if isinstance(event, RoundFinished):
+            report(index, event)
+
+    return listen
+
+
+def worker_count(wanted: int, cells: int) -> int:
+    """How many processes: `wanted`; for 0 one for each core, and one where they would share a graphics card."""
+    return max(1, min(wanted or (cores() if pick_device().type == "cpu" else 1), cells))
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def what(cell: Cell) -> str:
+    """How a message names a cell."""
+    return f"{cell.dataset}, {cell.method.name}, {cell.strategy.name}, seed {cell.settings.seed}"

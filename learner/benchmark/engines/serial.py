@@ -1,0 +1,14 @@
+"""One cell after the other, in this process."""
+
+from collections.abc import Iterator, Sequence
+
+from learner.benchmark.engines import Finished
+from learner.benchmark.engines.play import Report, play
+from learner.config import NoSettings
+from learner.simulate import Cell
+
+
+def run(cells: Sequence[Cell], report: Report, settings: NoSettings) -> Iterator[Finished]:
+    """In the order given."""
+    for index, cell in enumerate(cells):
+        yield play(index, cell, report)

@@ -1,0 +1,73 @@
+"""Runs in a real store of MLflow, read back with its own client."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from learner.acquisition import STRATEGIES
+from learner.benchmark.track import track_mlflow
+from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.errors import LearnerError
+from learner.simulate import Cell
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # SQLAlchemy's, of what MLflow asks of it
+    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+CELL = Cell(
+    "digits", Choice("propagate", PropagateSettings(components=32)),
+    Choice("typiclust", STRATEGIES["typiclust"].settings()), LoopSettings(budgets=(10, 20), seed=7),
+)  # fmt: skip
+ROWS = [
+    {"dataset": "digits", "seed": 7, "round": 1, "labels": 10, "accuracy": 0.5, "train_seconds": 2.0, "asked": [3]},
+    {"dataset": "digits", "seed": 7, "round": 2, "labels": 20, "accuracy": 0.75, "train_seconds": 3.0, "asked": [4]},
+]
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'runs.db'}"
+
+
+def test_what_is_tracked_is_read_back_by_mlflow_itself(uri, tmp_path):
+    (tmp_path / "curves.png").write_bytes(b"a picture")
+    run = track_mlflow(uri, "few labels", CELL, ROWS, [tmp_path / "curves.png"])
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    found = client.get_run(run)
+    assert client.get_experiment(found.info.experiment_id).name == "few labels"
+    assert found.info.status == "FINISHED"
+    assert found.data.params["strategy"] == "typiclust"
+    assert found.data.params["method.components"] == "32"
+    assert found.data.params["loop.budgets"] == "(10, 20)"
+    curve = client.get_metric_history(run, "accuracy")
+    assert sorted((point.step, point.value) for point in curve) == [(10, 0.5), (20, 0.75)]
+    assert found.data.metrics == {"round": 2, "accuracy": 0.75, "train_seconds": 3.0}
+    copy = client.download_artifacts(run, "curves.png", str(tmp_path))
+    assert Path(copy).read_bytes() == b"a picture"
+    assert (tmp_path / "runs.artifacts").is_dir()
+
+
+def test_cells_of_one_experiment_are_runs_beside_each_other(uri):
+    for seed in (0, 1):
+        track_mlflow(uri, "few labels", replace(CELL, settings=replace(CELL.settings, seed=seed)), ROWS, [])
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("few labels").experiment_id])
+    assert {run.data.params["loop.seed"] for run in runs} == {"0", "1"}
+
+
+def test_mlflow_tells_nobody(uri):
+    track_mlflow(uri, "few labels", CELL, ROWS, [])
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == os.environ["DO_NOT_TRACK"] == "true"
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert is_telemetry_disabled()
+
+
+def test_a_store_that_cannot_be_used_is_named():
+    with pytest.raises(LearnerError, match="MLflow at 'nonsense://x'"):
+        track_mlflow("nonsense://x", "few labels", CELL, ROWS, [])

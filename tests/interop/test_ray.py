@@ -1,0 +1,105 @@
+"""Cells on a real Ray, started here: the same rows as anywhere, and a process that is killed is replaced."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+from learner_cells import CELLS, LONG, cell, direct_rows, running, untimed
+from ray._common.usage.usage_lib import usage_stats_enabled
+
+from learner.errors import LearnerError
+from learner.events import Progress, RoundFinished
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # pipes to the processes that Ray starts
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    yield
+    assert not ray.is_initialized()
+
+
+def test_ray_gives_the_rows_of_run_cell_and_reports_every_round():
+    heard = []
+    found = sorted(running("ray", CELLS, lambda *event: heard.append(event), workers=2), key=lambda item: item.index)
+    assert [untimed(item.rows) for item in found] == direct_rows()
+    assert not any(item.error for item in found)
+    rounds = sorted((index, event.labels) for index, event in heard if isinstance(event, RoundFinished))
+    assert rounds == [(index, labels) for index in range(6) for labels in (10, 20)]
+    assert {type(event) for _, event in heard} <= {RoundFinished, Progress}
+
+
+def parent(pid: str) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+
+
+def tasks() -> list[int]:
+    """The processes that play a cell now, of the Ray that this process started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_task = (folder / "cmdline").read_bytes().startswith(b"ray::play_cell")
+            if is_task and parent(parent(folder.name)) == str(os.getpid()):
+                found.append(int(folder.name))
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def killing(times: int):
+    """A report that kills the process of a cell in its first round, so many times; and the rounds it saw."""
+    rounds = []
+
+    def report(index: int, event: object) -> None:
+        if isinstance(event, RoundFinished):
+            rounds.append((index, event.labels))
+            if event.labels == 10 and rounds.count((0, 10)) <= times and index == 0:
+                (pid,) = tasks()
+                os.kill(pid, signal.SIGKILL)
+
+    return report, rounds
+
+
+def test_a_cell_whose_process_is_killed_is_tried_again_and_ends_the_same():
+    report, rounds = killing(1)
+    (found,) = running("ray", [cell(budgets=LONG)], report, workers=1)
+    assert rounds.count((0, 10)) == 2
+    assert [row["labels"] for row in found.rows] == list(LONG)
+    (alone,) = running("serial", [cell(budgets=LONG)])
+    assert untimed(found.rows) == untimed(alone.rows)
+
+
+def test_a_cell_whose_process_is_killed_too_often_is_given_up_and_the_others_run():
+    report, _ = killing(1)
+    found = {
+        item.index: item for item in running("ray", [cell(budgets=LONG), cell("margin")], report, workers=1, retries=0)
+    }
+    assert "digits, propagate, random, seed 0: its process was lost too often" in found[0].error
+    assert len(found[1].rows) == 2
+
+
+def test_a_cell_that_cannot_be_played_is_named_and_nobody_is_told_that_ray_is_used():
+    results = running("ray", [replace(cell(), dataset="npz:/no/such/file.npz")], workers=1)
+    found = next(results)
+    assert "/no/such/file.npz" in found.error
+    assert not usage_stats_enabled()
+    results.close()
+
+
+def test_graphics_cards_that_are_not_there_are_refused_before_anything_waits():
+    with pytest.raises(LearnerError, match="num_gpus is 64"):
+        next(running("ray", [cell()], workers=1, num_gpus=64))
+
+
+def test_a_cluster_that_is_not_there_is_named():
+    with pytest.raises(LearnerError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
+        next(running("ray", [cell()], address="127.0.0.1:1"))
