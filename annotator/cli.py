@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from annotator import __version__
-from annotator.cli_research import features, replay, simulate
+from annotator.cli_research import features, replay, report, simulate
 from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, Report
 from annotator.options import INSTANCE, facts, pairs, serving_options
@@ -181,7 +181,7 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
     _say(out, predict_folder(folder, out, model or instance) if folder else predict_pool(instance, out))
 
 
-for command in (simulate, replay, features):
+for command in (simulate, report, replay, features):
     main.add_command(command)
 
 

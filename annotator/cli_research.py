@@ -172,3 +172,18 @@ def replay(strategies: tuple[str, ...], seeds: int, force: bool, quiet: bool, in
     found = replaying.replay(instance, strategies or replaying.COMPARED, seeds, how)
     pictures(found.outcome)
     click.echo(f"{told(found.outcome)}\n\n{found.verdict}")
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: RUN/report]")
+@click.option(
+    "--value",
+    type=click.Choice(["accuracy", "balanced_accuracy", "macro_f1"]),
+    help="What is compared.  [default: as the run says, else balanced_accuracy under imbalance]",
+)
+def report(run: Path, out: Path | None, value: str | None) -> None:
+    """Write what a simulation found: one HTML page, and the same as Markdown, CSV, PNG and SVG."""
+    from learner.benchmark.report.page import write
+
+    click.echo(f"{write(run, out or run / 'report', value or '')} written")

@@ -15,6 +15,7 @@ from annotator.progress import Bars
 from learner import datasets
 from learner.benchmark.engines import ENGINES, Finished
 from learner.benchmark.plot import plot_curves, plot_selection
+from learner.benchmark.report.page import main_value
 from learner.benchmark.run import RESULTS, Run, read
 from learner.benchmark.statistics import Comparison, compare
 from learner.benchmark.study import Study
@@ -157,9 +158,8 @@ def differences(outcome: Outcome) -> dict[str, list[Comparison]]:
 
 
 def _value(outcome: Outcome, rows: Rows) -> str:
-    """What is compared: balanced accuracy under imbalance."""
-    imbalanced = any(word in rows[0]["dataset"] for word in ("@modified", "@longtail"))
-    return outcome.study.value or ("balanced_accuracy" if imbalanced else "accuracy")
+    """What is compared."""
+    return outcome.study.value or main_value(rows)
 
 
 def told(outcome: Outcome) -> str:

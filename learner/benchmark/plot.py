@@ -8,6 +8,11 @@ import numpy as np
 
 from learner.benchmark.summary import Point, curves
 
+IMBALANCED = ("@modified", "@longtail")  # words in the names of data sets
+# Okabe and Ito's colours, which colour-blind people tell apart, and a grey
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#B8A800")
+MARKERS = "osD^vP*XdhpH8"
+DASHES = ("-", "--", ":")
 PANELS = {
     "classes_seen": "classes that have a label",
     "total_variation": "total variation distance to all classes",
@@ -15,13 +20,25 @@ PANELS = {
 }
 
 
-def plot_curves(curves: Mapping[str, Sequence[Point]], path: Path, title: str) -> None:
-    """Accuracy against labels, one line per name, a band of one standard deviation; writes a PNG."""
-    figure, (axes,) = _figure(1, 7, 4.5)
-    _lines(axes, curves, 100)
-    axes.set(xlabel="labels", ylabel="accuracy on the test set, %", title=title)
-    axes.legend()
-    figure.savefig(path, dpi=150)
+def plot_curves(curves: Mapping[str, Sequence[Point]], path: Path, title: str, value: str = "accuracy") -> None:
+    """A value against labels, linear and by their logarithm, one line per name, a band of 95 % for the mean.
+
+    Writes a picture of the kind that its name ends in.
+    """
+    figure, panels = _figure(2, 12, 4.8)
+    for axes, scale in zip(panels, ("linear", "log"), strict=True):
+        _lines(axes, curves, 100)
+        axes.set(xlabel="labels", ylabel=f"{value.replace('_', ' ')} on the test set, %", xscale=scale)
+    _log_ticks(panels[1], curves)
+    _finish(figure, panels[0], path, title)
+
+
+def _log_ticks(axes: Any, curves: Mapping[str, Sequence[Point]]) -> None:
+    """The budgets themselves, where they are few."""
+    budgets = sorted({point.labels for points in curves.values() for point in points})
+    if len(budgets) <= 8:
+        axes.set_xticks(budgets, [str(labels) for labels in budgets])
+        axes.minorticks_off()
 
 
 def plot_selection(rows: Iterable[dict[str, Any]], path: Path, title: str) -> None:
@@ -31,13 +48,11 @@ def plot_selection(rows: Iterable[dict[str, Any]], path: Path, title: str) -> No
     for panel, (value, label) in zip(axes, PANELS.items(), strict=False):
         _lines(panel, {str(key[0]): points for key, points in curves(rows, value=value).items()}, 1)
         panel.set(xlabel="labels", ylabel=label)
-    for name, counts in _last_counts(rows).items():
-        axes[-1].plot(np.arange(1, len(counts) + 1), counts, marker="o", markersize=3, label=name)
+    for number, (name, counts) in enumerate(_last_counts(rows).items()):
+        axes[-1].plot(np.arange(1, len(counts) + 1), counts, markersize=3, label=name, **_look(number))
     axes[-1].set(xlabel="classes, the most frequent first", ylabel="labels in the end")
     axes[-1].grid(alpha=0.3)
-    axes[0].legend()
-    figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    _finish(figure, axes[0], path, title)
 
 
 def _last_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -61,13 +76,39 @@ def _figure(number: int, width: float, height: float) -> tuple[Any, Sequence[Any
 
 
 def _lines(axes: Any, curves: Mapping[str, Sequence[Point]], scale: float) -> None:
-    """Means with a band of one standard deviation."""
-    for name, points in curves.items():
+    """Means with a band that is their 95 % interval, by Student's t. Lines differ in colour, marker and dashes."""
+    for number, (name, points) in enumerate(curves.items()):
         labels = [point.labels for point in points]
-        mean, std = (np.array([scale * getattr(point, part) for point in points]) for part in ("mean", "std"))
-        (line,) = axes.plot(labels, mean, marker="o", markersize=3, label=name)
-        axes.fill_between(labels, mean - std, mean + std, alpha=0.15, color=line.get_color(), linewidth=0)
+        mean = np.array([scale * point.mean for point in points])
+        half = np.array([scale * half_width(point) for point in points])
+        look = _look(number)
+        axes.plot(labels, mean, markersize=4, label=name, **look)
+        axes.fill_between(labels, mean - half, mean + half, alpha=0.12, color=look["color"], linewidth=0)
     axes.grid(alpha=0.3)
+
+
+def _look(number: int) -> dict[str, str]:
+    """How the line of this number looks, in every picture of a run."""
+    color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+    return {"color": color, "marker": marker, "linestyle": DASHES[number // len(COLORS) % len(DASHES)]}
+
+
+def _finish(figure: Any, panel: Any, path: Path, title: str) -> None:
+    """Title, the names of the lines below everything, and onto the disk."""
+    handles, labels = panel.get_legend_handles_labels()
+    columns = min(8, max(1, len(labels)))
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.25 * -(-len(labels) // columns))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def half_width(point: Point) -> float:
+    """Of the 95 % interval of a mean; 0 for a single seed."""
+    from scipy import stats
+
+    return float(stats.t.ppf(0.975, point.n - 1) * point.std / point.n**0.5) if point.n > 1 else 0.0
 
 
 def plot_clusters(distances: Sequence[float], eps: float, sizes: Sequence[int], path: Path, title: str) -> None:

@@ -7,6 +7,7 @@ between them are far less spread than the arms themselves.
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -96,6 +97,20 @@ def compare(
         columns = {arm: _column(seeds, labels) for arm, seeds in arms.items()}
         each += [_comparison(arm, reference, labels, minus(columns[arm], columns[reference])) for arm in others]
     return _corrected(main) + _corrected(each)
+
+
+def every_pair(
+    rows: Iterable[Mapping[str, Any]], *, by: str = "strategy", value: str = "accuracy", axis: Axis = "rounds"
+) -> list[Comparison]:
+    """The areas of all pairs of arms, each pair once, corrected by Holm over all of them.
+
+    Raises NotPaired for other seeds, LearnerError where no budget is common to all.
+    """
+    arms = by_arm(rows, by, value)
+    require_paired(arms)
+    budgets = shared_budgets(arms)
+    areas = {arm: _areas(seeds, budgets, axis) for arm, seeds in arms.items()}
+    return _corrected([_comparison(a, b, None, minus(areas[a], areas[b])) for a, b in combinations(areas, 2)])
 
 
 def require_paired(arms: Arms) -> None:

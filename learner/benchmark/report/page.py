@@ -1,0 +1,170 @@
+"""A report as files. Whatever comes out of rows is escaped; the page loads nothing from anywhere."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection
+from learner.benchmark.report.tables import Table, tables
+from learner.benchmark.run import ABOUT, RESULTS, read
+from learner.benchmark.summary import by_setting, curves
+from learner.errors import LearnerError
+
+STYLE = """
+:root{color-scheme:light dark;--ink:#1c2733;--quiet:#5c6a78;--paper:#fff;--line:#dfe4ea;--accent:#2563a8}
+@media (prefers-color-scheme:dark){:root{--ink:#e4e9ee;--quiet:#9aa7b4;--paper:#14191f;--line:#2c3641;--accent:#7fb3ea}}
+body{margin:0 auto;max-width:68rem;padding:2rem 1rem 4rem;background:var(--paper);color:var(--ink);
+font:1rem/1.55 system-ui,sans-serif}
+h1{margin:0 0 .25rem}h2{margin:3rem 0 .5rem;border-bottom:2px solid var(--accent)}h3{margin:2rem 0 .3rem}
+.quiet,figcaption,caption{color:var(--quiet);font-size:.9rem;text-align:left}code{font-size:.9rem;overflow-wrap:anywhere}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
+th,td{padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th:first-child,td:first-child{text-align:left}figure{margin:1rem 0}
+figure svg{max-width:100%;height:auto;background:#fff;border-radius:6px}
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One setting of a run."""
+
+    name: str
+    value: str
+    seeds: str
+    rows: list[dict[str, Any]]
+    tables: list[Table]
+    figures: dict[str, str]  # title -> file name without its ending
+
+
+def write(run: Path, out: Path, value: str = "") -> Path:
+    """Write the whole report into `out`; returns the page. LearnerError where there is nothing to report."""
+    rows = read(run / RESULTS)
+    if not rows:
+        raise LearnerError(f"{run} has no {RESULTS} with complete runs; make one with annotator simulate --out {run}")
+    about = _about(run)
+    out.mkdir(parents=True, exist_ok=True)
+    parts = [
+        _part(number, name, found, value or about.get("value") or main_value(found), out)
+        for number, (name, found) in enumerate(by_setting(rows).items(), 1)
+    ]
+    for number, part in enumerate(parts, 1):
+        for table in part.tables:
+            _write_csv(out / f"{number}-{table.name}.csv", table)
+    (out / "report.md").write_text(markdown(about, parts), encoding="utf-8")
+    page = out / "report.html"
+    page.write_text(html(about, parts, out), encoding="utf-8")
+    return page
+
+
+def main_value(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What a setting is judged by: balanced accuracy under imbalance."""
+    return "balanced_accuracy" if any(word in str(rows[0]["dataset"]) for word in IMBALANCED) else "accuracy"
+
+
+def _about(run: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((run / ABOUT).read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError):
+        return {"title": run.resolve().name}
+
+
+def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path) -> Part:
+    seeds = sorted({row["seed"] for row in rows})
+    said = (
+        f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else "a single seed: no intervals, no tests"
+    )
+    found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
+    figures = {"Learning curves": f"{number}-curves", "What was asked": f"{number}-selection"}
+    for ending in ("png", "svg"):
+        plot_curves(found, out / f"{number}-curves.{ending}", f"{name}, {said}", value)
+        plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {name}")
+    return Part(name, value, said, rows, tables(rows, value), figures)
+
+
+def paired(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int], list[int]]:
+    """Rows of the seeds that every strategy has, those seeds, and the others. All rows where none is shared."""
+    seeds: dict[str, set[int]] = {}
+    for row in rows:
+        seeds.setdefault(str(row["strategy"]), set()).add(row["seed"])
+    every = set().union(*seeds.values())
+    shared = set.intersection(*seeds.values()) or every
+    return [row for row in rows if row["seed"] in shared], sorted(shared), sorted(every - shared)
+
+
+def _write_csv(path: Path, table: Table) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([table.columns, *table.rows])
+
+
+def _missing(about: Mapping[str, Any]) -> Table | None:
+    lacking = tuple((str(item["cell"]), str(item["reason"])) for item in about.get("missing", ()))
+    return Table("missing", "Not measured", ("run", "why"), lacking) if lacking else None
+
+
+def markdown(about: Mapping[str, Any], parts: Sequence[Part]) -> str:
+    """The report for a page that shows Markdown."""
+    lines = [f"# {about.get('title', '')}", "", *_facts(about), ""]
+    for part in parts:
+        lines += [f"## {part.name}", "", f"{part.value.replace('_', ' ')}, {part.seeds}.", ""]
+        lines += [f"![{title}]({file}.png)\n" for title, file in part.figures.items()]
+        for table in part.tables:
+            lines += [f"### {table.title}", "", *_markdown(table), "", table.note, ""]
+    if missing := _missing(about):
+        lines += [f"## {missing.title}", "", *_markdown(missing), ""]
+    return "\n".join(lines)
+
+
+def _markdown(table: Table) -> list[str]:
+    rows = [table.columns, tuple("---" for _ in table.columns), *table.rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+
+
+def _facts(about: Mapping[str, Any]) -> list[str]:
+    """What stands beside every number."""
+    said = [str(about[key]) for key in ("question", "created") if about.get(key)]
+    return said + ([f"`{about['command']}`"] if about.get("command") else [])
+
+
+def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path) -> str:
+    """The whole page."""
+    title = escape(str(about.get("title", "")))
+    facts = "".join(f"<p class=quiet>{escape(fact)}</p>" for fact in _facts(about))
+    body = "".join(_section(part, str(about.get("command", "")), out) for part in parts)
+    missing = _missing(about)
+    body += f"<h2>{missing.title}</h2>{_html(missing)}" if missing else ""
+    return (
+        f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{facts}{body}</html>\n"
+    )
+
+
+def _section(part: Part, command: str, out: Path) -> str:
+    said = f"{part.value.replace('_', ' ')}, {part.seeds}"
+    caption = escape(f"{said}; {command}" if command else said)
+    figures = "".join(
+        f"<figure>{_inline(out / f'{file}.svg', title)}<figcaption>{escape(title)}: {caption}</figcaption></figure>"
+        for title, file in part.figures.items()
+    )
+    found = "".join(f"<h3>{escape(table.title)}</h3>{_html(table, caption)}" for table in part.tables)
+    return f"<h2>{escape(part.name)}</h2><p class=quiet>{escape(said)}</p>{figures}{found}"
+
+
+def _inline(path: Path, title: str) -> str:
+    """An SVG without what stands before its element, with a name for those who cannot see it."""
+    text = path.read_text(encoding="utf-8")
+    return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+
+
+def _html(table: Table, caption: str = "") -> str:
+    head = "".join(f"<th scope=col>{escape(column)}</th>" for column in table.columns)
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    note = f"{escape(table.note)} {caption}".strip()
+    return (
+        f'<div class=scroll tabindex=0 role=region aria-label="{escape(table.title)}"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div><p class=quiet>{note}</p>"
+    )

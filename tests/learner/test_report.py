@@ -1,0 +1,206 @@
+"""The report: numbers against closed forms and scipy, every form says the same, and the page needs nothing else."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from itertools import product
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from annotator.cli import main
+from learner.benchmark.plot import half_width
+from learner.benchmark.report.page import paired, write
+from learner.benchmark.report.tables import reached, tables
+from learner.benchmark.statistics import every_pair, holm
+from learner.benchmark.summary import Point, by_setting
+from learner.errors import LearnerError
+
+HOSTILE = '<script src="http://x.example">'
+GAIN = {"random": 0.0, "typiclust": 0.1, HOSTILE: -0.05}
+
+
+def rows(dataset="digits", seeds=6, names=tuple(GAIN), budgets=(10, 20, 40)):
+    """Curves that rise alike, but for their strategy and a little noise of the seed."""
+    rng = np.random.default_rng(0)
+    common = {
+        "rounds": len(budgets), "dataset": dataset, "method": "propagate", "preset": "", "features": "pca",
+        "oracle": "ground-truth", "query_size": 0, "cold_start": "random", "classes_seen": 2, "total_variation": 0.1,
+        "coverage_radius": 1.5, "train_seconds": 0.5, "predict_seconds": 0.1, "select_seconds": 0.2, "device": "mine",
+    }  # fmt: skip
+    found = []
+    for name, seed, (number, labels) in product(names, range(seeds), enumerate(budgets, 1)):
+        value = 0.4 + labels / 100 + GAIN[name] + rng.normal(0, 0.01)
+        row = {"cell": f"{dataset}{name}{seed}", "round": number, "strategy": name, "seed": seed, "labels": labels}
+        counts = [labels // 2, labels - labels // 2]
+        row |= {"accuracy": value, "balanced_accuracy": value - 0.02, "labels_per_class": counts}
+        found.append(common | row)
+    return found
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """The report of a run of two data sets, one of them imbalanced, with a torn end."""
+    run = tmp_path_factory.mktemp("run")
+    found = [*rows(), *rows("digits@modified")]
+    (run / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found) + '{"cell": "x", "rou')
+    about = {"title": f"T {HOSTILE}", "command": "annotator simulate --seeds 6", "question": "Why?"}
+    missing = [{"cell": "cifar10, fixmatch", "reason": f"no files {HOSTILE}"}]
+    (run / "run.json").write_text(json.dumps(about | {"missing": missing}))
+    result = CliRunner().invoke(main, ["report", str(run)])
+    assert result.output == f"{run / 'report' / 'report.html'} written\n"
+    return run / "report"
+
+
+@pytest.fixture
+def page(out):
+    return Page((out / "report.html").read_text())
+
+
+def table_of(path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+class Page(HTMLParser):
+    """Tags, texts of cells, and whatever would be loaded."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells, self.loaded, self._open = [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self._open = tag in ("td", "th")
+        self.loaded += [
+            v for k, v in attributes if k in ("src", "href", "xlink:href", "data") and not v.startswith("#")
+        ]
+
+    def handle_data(self, data):
+        if self._open:
+            self.cells.append(data)
+
+    def handle_endtag(self, tag):
+        self._open = False
+
+
+def test_the_page_stands_alone_and_everything_in_it_is_escaped(page):
+    assert page.loaded == []
+    assert "script" not in page.tags
+    assert page.cells.count(HOSTILE) >= 10
+    assert {"svg", "table", "h1", "h2"} <= set(page.tags)
+
+
+def test_every_strategy_is_in_every_table_and_all_forms_say_the_same(page, out):
+    markdown = (out / "report.md").read_text()
+    files = sorted(out.glob("*.csv"))
+    assert len(files) == 2 * 7
+    for path in files:
+        table = table_of(path)
+        assert {line[0] for line in table[1:]} >= set(GAIN)
+        assert not {cell for line in table for cell in line} - set(page.cells)
+        assert all(cell in markdown for line in table for cell in line)
+    for number in (1, 2):
+        for name in ("curves", "selection"):
+            assert (out / f"{number}-{name}.png").stat().st_size > 10_000
+            assert "<svg" in (out / f"{number}-{name}.svg").read_text()
+
+
+def test_what_is_missing_is_said_with_the_reason(page):
+    assert {"cifar10, fixmatch", f"no files {HOSTILE}"} <= set(page.cells)
+
+
+def test_imbalanced_data_is_judged_by_balanced_accuracy(out):
+    budgets = [table_of(out / f"{number}-budgets.csv") for number in (1, 2)]
+    plain, balanced = (float(table[1][1].split(" ")[0]) for table in budgets)
+    assert plain - balanced == pytest.approx(2.0, abs=0.11)
+
+
+def test_intervals_and_pairs_are_scipys():
+    found = rows()
+    values = {name: np.array([[r["accuracy"] for r in found if (r["strategy"], r["seed"]) == (name, seed)]
+                              for seed in range(6)]) for name in GAIN}  # fmt: skip
+    areas = {name: np.trapezoid(v, axis=1) / 2 for name, v in values.items()}
+    pairs = {(item.arm, item.reference): item for item in every_pair(found)}
+    assert len(pairs) == 3
+    for (a, b), item in pairs.items():
+        assert item.mean == pytest.approx((areas[a] - areas[b]).mean())
+        assert item.p_t == pytest.approx(stats.ttest_rel(areas[a], areas[b]).pvalue)
+        assert item.effect == pytest.approx((areas[a] - areas[b]).mean() / (areas[a] - areas[b]).std(ddof=1))
+    assert [i.p_holm for i in pairs.values()] == pytest.approx(holm([i.p_t for i in pairs.values()]))
+    area_table = next(table for table in tables(found, "accuracy") if table.name == "areas")
+    low, high = stats.t.interval(0.95, 5, areas["random"].mean(), stats.sem(areas["random"]))
+    said = next(row[1] for row in area_table.rows if row[0] == "random")
+    assert said == f"{100 * areas['random'].mean():.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def test_the_band_of_a_curve_is_students_t():
+    low, high = stats.t.interval(0.95, 4, 0.5, 0.1 / 5**0.5)
+    assert half_width(Point(10, 0.5, 0.1, 5)) == pytest.approx((high - low) / 2)
+    assert half_width(Point(10, 0.5, 0.0, 1)) == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=8), st.floats(0, 1))
+def test_labels_to_reach_a_level_are_where_numpy_interpolates_it(values, level):
+    labels = [10 * (n + 1) for n in range(len(values))]
+    found = reached(labels, values, level)
+    if found is None:
+        assert max(values) < level
+    elif values[0] >= level:
+        assert found == 10
+    else:
+        assert np.interp(found, labels, values) == pytest.approx(level, abs=1e-6)
+        assert all(np.interp(x, labels, values) < level + 1e-6 for x in np.linspace(10, found, 20)[:-1])
+
+
+def test_savings_are_against_random():
+    # random: 0.5, 0.6, 0.8; typiclust 0.1 more; the level 0.7 is reached at 30 and at 20
+    table = next(table for table in tables(rows(names=("random", "typiclust")), "accuracy") if table.name == "savings")
+    lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert float(lines["random"]["70%"]) == pytest.approx(30, abs=1)
+    needs, saved = re.fullmatch(r"(\d+) \(\+(\d+) %\)", lines["typiclust"]["70%"]).groups()
+    assert float(needs) == pytest.approx(20, abs=1)
+    assert float(saved) == pytest.approx(33, abs=4)
+
+
+def test_under_the_null_one_family_in_twenty_finds_something():
+    """Five arms without any difference, ten pairs, 5,000 times: Holm keeps the family at 5 % or below, near it."""
+    rng = np.random.default_rng(0)
+    arms = rng.normal(0, 1, (5000, 5, 10))  # repeats, arms, seeds
+    pairs = [(a, b) for a in range(5) for b in range(a)]
+    p = np.stack([stats.ttest_rel(arms[:, a], arms[:, b], axis=1).pvalue for a, b in pairs], axis=1)
+    assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.005)
+    assert 0.02 < np.mean([min(holm(family)) < 0.05 for family in p.tolist()]) < 0.055
+
+
+def test_only_seeds_that_every_strategy_has_are_compared():
+    found = [row for row in rows() if not (row["strategy"] == "typiclust" and row["seed"] == 4)]
+    kept, seeds, left_out = paired(found)
+    assert (seeds, left_out) == ([0, 1, 2, 3, 5], [4])
+    assert {row["seed"] for row in kept} == set(seeds)
+
+
+def test_one_seed_gives_a_report_without_tests():
+    names = {table.name: table for table in tables(rows(seeds=1), "accuracy")}
+    assert "at least two seeds" in names["pairs"].note
+    assert names["areas"].rows[0][1].count("to") == 0
+
+
+def test_rows_without_features_stand_beside_those_with():
+    bare = [row | {"features": "", "strategy": "random"} for row in rows(names=("random",))]
+    seen = [row | {"features": f} for f in ("a", "b") for row in rows(names=("typiclust",))]
+    groups = by_setting([*bare, *seen])
+    assert list(groups) == ["digits, propagate, a", "digits, propagate, b"]
+    assert all({row["strategy"] for row in group} == {"random", "typiclust"} for group in groups.values())
+
+
+def test_a_folder_without_results_is_named(tmp_path):
+    with pytest.raises(LearnerError, match=r"has no results\.jsonl with complete runs"):
+        write(tmp_path, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
