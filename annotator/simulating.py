@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -129,7 +130,10 @@ def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine
 def _track(how: How, cell: Cell, rows: Rows) -> None:
     from learner.benchmark.track import track_mlflow
 
-    track_mlflow(how.tracking.get("uri", ""), how.tracking.get("experiment", "annotator"), cell, rows, ())
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        track_mlflow(how.tracking.get("uri", ""), how.tracking.get("experiment", "annotator"), cell, rows, (path,))
 
 
 def pictures(outcome: Outcome) -> list[Path]:

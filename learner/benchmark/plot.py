@@ -96,8 +96,8 @@ def _look(number: int) -> dict[str, str]:
 def _finish(figure: Any, panel: Any, path: Path, title: str) -> None:
     """Title, the names of the lines below everything, and onto the disk."""
     handles, labels = panel.get_legend_handles_labels()
-    columns = min(8, max(1, len(labels)))
     width, height = figure.get_size_inches()
+    columns = min(int(width / 2), max(1, len(labels)))
     figure.set_size_inches(width, height + 0.25 * -(-len(labels) // columns))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     figure.suptitle(title)

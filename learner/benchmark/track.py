@@ -18,12 +18,12 @@ def track_mlflow(
 ) -> str:
     """One run: every setting as parameter, every number of a round as metric at step = labels. Returns its id.
 
-    `uri`: http://HOST:PORT of a server, sqlite:///FILE of a store on this machine. Files of the latter lie beside it.
+    `uri`: http://HOST:PORT of a server, sqlite:///FILE of a store on this machine; empty: as MLflow is set up. Files of the latter lie beside it.
     Raises LearnerError without MLflow, and where the store cannot be used.
     """
     mlflow = load_mlflow()
     try:
-        client = mlflow.MlflowClient(tracking_uri=uri)
+        client = mlflow.MlflowClient(tracking_uri=uri or None)
         run = client.create_run(_experiment(client, uri, experiment), run_name=_name(cell)).info.run_id
         _log(mlflow, client, run, cell, rows)
         for path in artifacts:
@@ -74,7 +74,8 @@ def parameters(cell: Cell) -> dict[str, Any]:
     """What decides the rows, flat: dataset, method, strategy, and `method.steps`, `strategy.alpha`, `loop.seed` ..."""
     parts = {"method": cell.method.settings, "strategy": cell.strategy.settings, "loop": cell.settings}
     flat = {f"{part}.{key}": value for part, settings in parts.items() for key, value in as_dict(settings).items()}
-    return {"dataset": cell.dataset, "method": cell.method.name, "strategy": cell.strategy.name} | flat
+    names = {"dataset": cell.dataset, "method": cell.method.name, "strategy": cell.strategy.name}
+    return names | {"oracle": cell.oracle, "seconds_per_label": cell.seconds_per_label, "label": cell.label} | flat
 
 
 def numbers(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

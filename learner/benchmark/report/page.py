@@ -133,7 +133,7 @@ def _facts(about: Mapping[str, Any]) -> list[str]:
 def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path) -> str:
     """The whole page."""
     title = escape(str(about.get("title", "")))
-    facts = "".join(f"<p class=quiet>{escape(fact)}</p>" for fact in _facts(about))
+    facts = "".join(f"<p class=quiet>{escape(fact.strip('`'))}</p>" for fact in _facts(about))
     body = "".join(_section(part, str(about.get("command", "")), out) for part in parts)
     missing = _missing(about)
     body += f"<h2>{missing.title}</h2>{_html(missing)}" if missing else ""
