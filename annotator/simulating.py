@@ -15,6 +15,7 @@ from rich.table import Table
 from annotator.progress import Bars
 from learner import datasets
 from learner.benchmark.engines import ENGINES, Finished
+from learner.benchmark.engines.play import one_thread
 from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.report.page import main_value
 from learner.benchmark.run import RESULTS, Run, read
@@ -88,11 +89,16 @@ def _describe(run: Run, study: Study, how: How, missing: list[tuple[str, str]]) 
 def _engine(how: How, settings: Any, dataset: datasets.Dataset | None) -> Engine:
     """A function of cells and of who listens."""
     if dataset is not None:
-        return lambda cells, report: (
-            Finished(index, run_cell(cell, partial(report, index), dataset)) for index, cell in enumerate(cells)
-        )
+        return partial(_of, dataset)
     engine = lookup("engine", ENGINES, how.engine).load()
     return lambda cells, report: engine(cells, report, settings)
+
+
+def _of(dataset: datasets.Dataset, cells: Sequence[Cell], report: Callable[[int, Event], None]) -> Iterator[Finished]:
+    """The serial engine with a data set that has no name to load it by."""
+    with one_thread():
+        for index, cell in enumerate(cells):
+            yield Finished(index, run_cell(cell, partial(report, index), dataset))
 
 
 def _absent(cells: Sequence[Cell]) -> dict[str, str]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+
+from annotator.cli import main as annotator
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,3 +71,15 @@ def test_scores_without_labels_are_compared_with_what_they_foretell():
     kinds = ["--kind", "pixels", "--kind", "pca", "--kind", "timm:tf_efficientnet_lite0@16"]
     said = run_script("feature_scores.py", *kinds, "--seeds", "2", "--no-save")
     assert re.search(r"^\| recognition \| [+-]\d\.\d\d \(.*\) \|", said, re.M)
+
+
+def test_the_rows_of_a_run_are_kept_as_a_result(data, tmp_path):
+    run = tmp_path / "run"
+    command = ["simulate", "--dataset", f"npz:{data}", "--seeds", "1", "--budget", "20", "--quiet", "--out", str(run)]
+    assert CliRunner().invoke(annotator, command).exit_code == 0
+    run_script("keep.py", str(run), "name", "--out", str(tmp_path))
+    kept = json.loads((tmp_path / "name.json").read_text())
+    rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    assert kept["columns"][6:8] == ["labels", "accuracy"]
+    assert [row[6:8] for row in kept["rows"]] == [[row["labels"], round(row["accuracy"], 6)] for row in rows]
+    assert kept["device"] == rows[0]["device"]

@@ -18,7 +18,8 @@ def track_mlflow(
 ) -> str:
     """One run: every setting as parameter, every number of a round as metric at step = labels. Returns its id.
 
-    `uri`: http://HOST:PORT of a server, sqlite:///FILE of a store on this machine; empty: as MLflow is set up. Files of the latter lie beside it.
+    `uri`: http://HOST:PORT of a server, sqlite:///FILE of a store on this machine, whose files lie beside it; empty: as
+    MLflow is set up.
     Raises LearnerError without MLflow, and where the store cannot be used.
     """
     mlflow = load_mlflow()

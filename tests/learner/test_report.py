@@ -169,6 +169,14 @@ def test_savings_are_against_random():
     assert float(saved) == pytest.approx(33, abs=4)
 
 
+def test_a_saving_that_begins_above_the_level_is_a_bound():
+    table = next(table for table in tables(rows(names=("random", "typiclust")), "accuracy") if table.name == "savings")
+    lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert lines["typiclust"]["60%"].startswith("≤ 10 (≥ +") or lines["typiclust"]["60%"].startswith("1")
+    assert "%" not in lines["random"]["60%"]
+    assert lines["random"]["80%"].isdigit() or lines["random"]["80%"] == "not by 40"
+
+
 def test_under_the_null_one_family_in_twenty_finds_something():
     """Five arms without any difference, ten pairs, 5,000 times: Holm keeps the family at 5 % or below, near it."""
     rng = np.random.default_rng(0)

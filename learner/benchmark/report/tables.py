@@ -125,10 +125,14 @@ def saving_table(arms: Arms) -> Table:
 
 
 def _saving(needs: float | None, base: float | None, arm: str, budgets: Sequence[int]) -> str:
+    """A curve that begins above the level needs at most its first budget, and saves at least so much."""
     if needs is None:
         return f"not by {budgets[-1]}"
-    said = f"≤ {needs:.0f}" if needs <= budgets[0] else f"{needs:.0f}"
-    return said if arm == "random" or base is None else f"{said} ({100 * (1 - needs / base):+.0f} %)"
+    bound = needs <= budgets[0]
+    said = f"≤ {needs:.0f}" if bound else f"{needs:.0f}"
+    if arm == "random" or base is None or base <= budgets[0]:
+        return said
+    return f"{said} ({'≥ ' if bound else ''}{100 * (1 - needs / base):+.0f} %)"
 
 
 def pair_table(rows: Sequence[Row], value: str) -> Table:

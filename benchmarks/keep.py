@@ -1,0 +1,39 @@
+"""The rows of a simulation as a result: without the ids that were asked and the settings, which its study says.
+
+    python benchmarks/keep.py RUN NAME
+
+Reads RUN/results.jsonl and RUN/run.json, and writes results/NAME.json with the command that made them.
+"""
+
+import json
+from pathlib import Path
+
+import click
+from machine import RESULTS
+
+from learner.benchmark.run import ABOUT, read
+from learner.benchmark.run import RESULTS as ROWS
+
+KEPT = (
+    "dataset", "method", "features", "strategy", "query_size", "seed", "labels", "accuracy", "balanced_accuracy",
+    "classes_seen", "total_variation", "select_seconds",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("name")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=RESULTS)
+def main(run: Path, name: str, out: Path) -> None:
+    rows = read(run / ROWS)
+    about = json.loads((run / ABOUT).read_text())
+    where = {key: rows[0][key] for key in ("device", "versions")}
+    kept = [[row[key] if not isinstance(row[key], float) else round(row[key], 6) for key in KEPT] for row in rows]
+    lines = ",\n".join(json.dumps(row) for row in kept)
+    head = json.dumps(about | where | {"columns": KEPT}, indent=1).removesuffix("\n}")
+    (out / f"{name}.json").write_text(f'{head},\n "rows": [\n{lines}\n]\n}}\n')
+    click.echo(out / f"{name}.json")
+
+
+if __name__ == "__main__":
+    main()
