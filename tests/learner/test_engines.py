@@ -14,9 +14,12 @@ import torch
 from learner_cells import CELLS, LONG, cell, direct_rows, running, untimed
 
 from learner.benchmark.engines import ENGINES
+from learner.benchmark.engines.on_ray import load_ray
 from learner.benchmark.engines.plan import Plan
 from learner.benchmark.engines.play import few
+from learner.benchmark.track import load_mlflow
 from learner.config import Choice
+from learner.errors import LearnerError
 from learner.events import Predicted, Progress, RoundFinished, RoundStarted
 
 HERE = [name for name in ENGINES if name != "ray"]  # tests/interop runs that one
@@ -172,3 +175,12 @@ def test_progress_is_told_now_and_then_and_what_is_large_never():
     listen(RoundStarted(1, 10))
     listen(Predicted(1, None, None))
     assert heard == [(3, Progress("training", 0, 1000))]
+
+
+def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch):
+    for name in ("RAY_USAGE_STATS_ENABLED", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "")  # so that they are as before afterwards
+    for name, load in (("ray", load_ray), ("mlflow", load_mlflow)):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(LearnerError, match=rf"{name} is not installed: pip install 'annotator\[{name}\]'"):
+            load()

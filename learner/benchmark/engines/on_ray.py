@@ -1,6 +1,7 @@
 """Cells as tasks of Ray, which runs them on other machines and tries those again that it loses."""
 
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from learner.events import Event
 from learner.simulate import Cell
 
 PATIENCE = 0.3  # seconds between two looks into the mailbox
+CONNECT = 10.0  # seconds until a cluster must answer
 
 
 def run(cells: Sequence[Cell], report: Report, settings: RaySettings) -> Iterator[Finished]:
@@ -47,12 +49,20 @@ def connect(ray: Any, settings: RaySettings) -> None:
         ray.init(num_cpus=settings.workers or cores(), **quiet)
         return
     try:
+        _knock(settings.address)
         ray.init(address=settings.address, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         said = str(error).partition("\n")[0]
         raise LearnerError(
-            f"no Ray cluster at {settings.address!r}: {said} Start one with `ray start --head`, or give no address"
+            f"no Ray cluster at {settings.address!r}: {said}; start one with `ray start --head`, or give no address"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """OSError where nobody listens at HOST:PORT, for which Ray itself waits minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
 
 
 def _results(ray: Any, cells: Sequence[Cell], report: Report, settings: RaySettings) -> Iterator[Finished]:
