@@ -115,7 +115,11 @@ def verdict(outcome: Outcome, exam: int) -> str:
         said = (f"{best.arm} would have been better than {best.reference}: {100 * best.mean:+.1f} points on average "
                 f"(95 % interval {100 * best.low:+.1f} to {100 * best.high:+.1f})")  # fmt: skip
     else:
-        said = f"{compared[0].reference} would have been as good" if compared else "nothing was compared"
+        said = (
+            f"{compared[0].reference} would have been as good, as far as {compared[0].n} seeds can tell"
+            if compared
+            else "nothing was compared"
+        )
     said += f"; worse than that: {', '.join(worse)}" if worse else ""
     return f"{said}. {certainty(outcome, exam)}"
 

@@ -2,8 +2,8 @@
 
     python benchmarks/overhead.py [--seeds 5]
 
-Cells of the digits as `simulate` runs them: the share of a cell's seconds that none of its rounds spent. Loading the data
-set, which all cells of a seed share, stands apart. Writes results/overhead.json.
+Cells of the digits as `simulate` runs them: the share of a cell's seconds that none of its rounds spent. Loading the
+data set, which all cells of a seed share, stands apart. Writes results/overhead.json.
 """
 
 import time
