@@ -4,8 +4,10 @@
 
 For whoever has a graphics card for half an hour. In this order: the step benchmark; CIFAR-10 with 40 and 250 stratified
 labels by FixMatch, the accuracy of the averaged weights against steps and seconds; short runs of ssl and transfer with
-their peak memory. Rows go to results/time_boxed-cuda.jsonl (or -cpu) as they come; a training that is cut off stays in
---state and goes on there. With --quick everything is tiny: a test of the script and of nothing else.
+their peak memory; FixMatch with 40 and 10 labels that random, typiclust, rdss and kmeans choose by the best features at
+hand (the extra `offline`), then the same where half of the classes are thinned; more seeds. Rows go to
+results/time_boxed-cuda.jsonl (or -cpu) as they come; a training that is cut off stays in --state and goes on there.
+With --quick everything is tiny: a test of the script and of nothing else.
 """
 
 import json
@@ -24,10 +26,15 @@ import torch
 from machine import RESULTS, about
 
 from learner import datasets
-from learner.config import resolve
+from learner.acquisition import STRATEGIES
+from learner.config import Choice, LoopSettings, PropagateSettings, resolve
+from learner.data import id_array
 from learner.device import pick_device
 from learner.errors import Cancelled
+from learner.evaluate import evaluate
 from learner.events import Event, Progress
+from learner.loop import advance
+from learner.simulate import MemoryProject
 from learner.training import METHODS, Classifier, Task, fit
 
 HERE = Path(__file__).parent
@@ -44,6 +51,8 @@ class Cell:
     labels: int = 0
     seed: int = 0
     settings: tuple[tuple[str, Any], ...] = ()
+    strategy: str = ""  # that chooses the labels; empty: stratified, which only an oracle can
+    modified: bool = False
 
 
 def cells(steps: int, quick: bool) -> list[Cell]:
@@ -54,6 +63,7 @@ def cells(steps: int, quick: bool) -> list[Cell]:
     if quick:
         paper = (("architecture", "conv"), ("steps", steps), ("batch_size", 8), ("mu", 1))
         smoke, net = paper, (("backbone", "test_resnet"), ("weights", "random"), ("size", 32), ("steps", 4))
+    short = (("architecture", "conv"), ("steps", 10), ("batch_size", 8), ("mu", 1))
     seeds = (0,) if quick else (0, 1, 2)
     curves = [
         Cell(f"fixmatch-{labels}-{seed}", "fixmatch", labels, seed, paper) for seed in seeds for labels in (40, 250)
@@ -62,7 +72,18 @@ def cells(steps: int, quick: bool) -> list[Cell]:
         Cell("ssl", "ssl", 250, 0, smoke),
         Cell("transfer", "transfer", 250, 0, net + smoke if not quick else net),
     ]
-    return [Cell("step"), *curves[:2], *shorts, *curves[2:]]
+    strategies = ("typiclust",) if quick else ("random", "typiclust", "rdss", "kmeans")
+    asked = [
+        asking(labels, strategy, seed, modified, short if quick else paper)
+        for seed in seeds for modified in (False, True) for labels in ((10,) if quick else (40, 10))
+        for strategy in strategies
+    ]  # fmt: skip
+    return [Cell("step"), *curves[:2], *shorts, *asked, *curves[2:]]
+
+
+def asking(labels: int, strategy: str, seed: int, modified: bool, settings: tuple[tuple[str, Any], ...]) -> Cell:
+    name = f"fixmatch-{labels}-{strategy}-{seed}" + ("-modified" if modified else "")
+    return Cell(name, "fixmatch", labels, seed, settings, strategy, modified)
 
 
 def stratified(classes: np.ndarray, labels: int, seed: int) -> np.ndarray:
@@ -70,6 +91,17 @@ def stratified(classes: np.ndarray, labels: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, labels])
     each = max(1, labels // len(np.unique(classes)))
     return np.concatenate([rng.permutation(np.flatnonzero(classes == c))[:each] for c in np.unique(classes)])
+
+
+def selected(cell: Cell, data: datasets.Dataset) -> np.ndarray:
+    """Positions of the images that are labeled: of the first query of the cell's strategy, before any training."""
+    if not cell.strategy:
+        return stratified(data.train_classes, cell.labels, cell.seed)
+    project = MemoryProject(data.train, len(data.classes))
+    settings = LoopSettings(query_size=cell.labels, features="auto", seed=cell.seed)
+    strategy = Choice(cell.strategy, STRATEGIES[cell.strategy].settings())
+    advance(project, Choice("propagate", PropagateSettings()), strategy, settings)
+    return data.train.positions(id_array(project.asked[0].ids))
 
 
 class Run:
@@ -93,14 +125,15 @@ class Run:
         began = time.monotonic()
         seconds = self._spent + began - self._began
         probs = classifier.predict(self.data.test, frozenset(), np.random.default_rng(0), lambda event: None).probs
-        accuracy = float((probs.argmax(dim=1).cpu().numpy() == self.data.test_classes).mean())
-        self._write(self.cell, steps=self._step, seconds=seconds, accuracy=accuracy, peak_mb=peak(), finished=finished)
+        found = evaluate(probs, self.data.test_classes, "test")
+        self._write(self.cell, steps=self._step, seconds=seconds, accuracy=found.accuracy,
+                    balanced_accuracy=found.balanced_accuracy, peak_mb=peak(), finished=finished)  # fmt: skip
         self._began += time.monotonic() - began
 
     def train(self) -> None:
         """Until it is finished. Cancelled at the deadline: the training stays in its file."""
         cell, train = self.cell, self.data.train
-        chosen = stratified(self.data.train_classes, cell.labels, cell.seed)
+        chosen = selected(cell, self.data)
         labels = dict(zip(train.ids[chosen].tolist(), self.data.train_classes[chosen].tolist(), strict=True))
         task = Task(train, labels, len(self.data.classes), cell.seed, report=self.report,
                     rank=lambda classifier: self.row(classifier, False), folder=self.state / cell.name)  # fmt: skip
@@ -154,12 +187,20 @@ def main(data: Path, seconds: float, steps: int, every: float, state: Path, out:
     facts = about()
 
     def write(cell: Cell, **values: Any) -> None:
-        row = {"cell": cell.name, "method": cell.method, "labels": cell.labels, "seed": cell.seed, **values, **facts}
+        row = {
+            "cell": cell.name,
+            "method": cell.method,
+            "labels": cell.labels,
+            "seed": cell.seed,
+            "strategy": cell.strategy or "stratified",
+            "modified": cell.modified,
+            **values,
+            **facts,
+        }
         with out.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print({k: v for k, v in row.items() if k not in facts}, flush=True)
 
-    dataset = datasets.load(f"npz:{data}")
     for cell, spent in missing(read(out), cells(steps, quick)):
         if time.monotonic() + LEAST > deadline:
             print("the time is over; run it again for the rest")
@@ -167,7 +208,8 @@ def main(data: Path, seconds: float, steps: int, every: float, state: Path, out:
         if not cell.method:
             step_benchmark(cell, write, quick)
             continue
-        run = Run(cell, dataset, state, write, spent)
+        text = f"npz:{data}" + ("@modified" if cell.modified else "")
+        run = Run(cell, datasets.load(text, cell.seed), state, write, spent)
         run.deadline = deadline
         try:
             run.train()

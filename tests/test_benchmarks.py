@@ -52,7 +52,10 @@ def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
     first = rows()
     assert run(120).endswith("nothing is missing\n")
     finished = [row["cell"] for row in rows() if row["finished"]]
-    assert finished == ["step", "fixmatch-40-0", "fixmatch-250-0", "ssl", "transfer"]
+    assert finished == [
+        "step", "fixmatch-40-0", "fixmatch-250-0", "ssl", "transfer", "fixmatch-10-typiclust-0",
+        "fixmatch-10-typiclust-0-modified",
+    ]  # fmt: skip
     curve = [row for row in rows() if row["cell"] == first[-1]["cell"]]
     assert [row["steps"] for row in curve] == sorted(row["steps"] for row in curve)
     assert [row["seconds"] for row in curve] == sorted(row["seconds"] for row in curve)
