@@ -1,0 +1,56 @@
+"""A person in a store and the truth in memory: the same loop, the same rows."""
+
+import pytest
+
+from annotator.project import StoreProject
+from annotator.store import db as store
+from annotator.store import labels
+from annotator.store import project as project_store
+from learner.acquisition import STRATEGIES
+from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.data import id_array
+from learner.events import RoundFinished
+from learner.loop import advance
+from learner.simulate import MemoryProject
+
+
+class Listening(StoreProject):
+    """A store's project that keeps what its rounds report."""
+
+    def report(self, event):
+        if isinstance(event, RoundFinished):
+            self.__dict__.setdefault("told", []).append(event)
+        super().report(event)
+
+
+def row(event: RoundFinished) -> tuple:
+    return event.round, event.labels, event.labels_per_class, event.strategy, event.note
+
+
+@pytest.mark.parametrize("strategy", ["random", "typiclust", "margin", "bald"])
+def test_a_person_who_always_is_right_gets_the_rows_of_a_simulation(make_instance, strategy):
+    instance = make_instance()
+    settings = LoopSettings(budgets=(6, 12, 18), cold_start="random", tail_size=0, full_query_only=True, seed=4)
+    how = Choice("propagate", PropagateSettings()), Choice(strategy, STRATEGIES[strategy].settings()), settings
+    db = store.connect(instance / store.FILE)
+    classes = [row["id"] for row in project_store.classes(db)]
+    names = {r["image_id"]: r["name"] for r in db.query("SELECT image_id, name FROM files")}
+    truth = {image: int("dog" in name) for image, name in names.items()}
+    person, asked = project_store.person_id(db, "ann"), []
+    people = Listening(instance)
+    while (query := advance(people, *how).query).ids:
+        asked.append(query)
+        with store.write(db):
+            for image in query.ids:
+                answer = labels.Answer(f"u{image}", image, "label", person, classes[truth[image]])
+                labels.add(db, answer, "tab", 0.0)
+    events = []
+    said = id_array(truth[image] for image in people.images.ids.tolist())
+    memory = MemoryProject(people.images, 2, truth=said, report=events.append)
+    advance(memory, *how)
+    told = [event for event in events if isinstance(event, RoundFinished)]
+    assert len(told) == 3
+    assert [row(event) for event in people.told] == [row(event) for event in told]
+    assert asked == [query for query in memory.asked if query.ids]
+    db.close()
+    people.db.close()
