@@ -33,9 +33,9 @@ function drawFigures({ labels, pool, accuracy, audit }) {
     ? `accuracy (${EXAMS[accuracy.exam] ?? accuracy.exam})`
     : "accuracy";
   find("#accuracy").textContent = accuracy ? percent(accuracy.value) : "–";
-  const missing = audit.size
+  const missing = audit.labeled < audit.needed
     ? `${audit.labeled} of ${audit.needed} audit answers`
-    : "measured after the first round";
+    : "measured after the next round";
   find("#accuracy-note").textContent = accuracy
     ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, on ${accuracy.n} images`
     : missing;
