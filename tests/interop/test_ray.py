@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from learner_cells import CELLS, LONG, cell, direct_rows, running, untimed
+from learner_cells import CELLS, cell, direct_rows, running, untimed
 from ray._common.usage.usage_lib import usage_stats_enabled
 
 from learner.benchmark.engines.on_ray import connect, load_ray
@@ -22,6 +22,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
+
+
+SLOW = cell("bald", budgets=tuple(range(10, 80, 10)))  # about a second a round: not done before it is killed
 
 
 @pytest.fixture(autouse=True)
@@ -96,17 +99,17 @@ def killing(times: int):
 
 def test_a_cell_whose_process_is_killed_is_tried_again_and_ends_the_same(cluster):
     report, rounds = killing(1)
-    (found,) = running("ray", [cell(budgets=LONG)], report)
+    (found,) = running("ray", [SLOW], report)
     assert rounds.count((0, 10)) == 2
-    assert [row["labels"] for row in found.rows] == list(LONG)
-    (alone,) = running("serial", [cell(budgets=LONG)])
+    assert [row["labels"] for row in found.rows] == list(SLOW.settings.budgets)
+    (alone,) = running("serial", [SLOW])
     assert untimed(found.rows) == untimed(alone.rows)
 
 
 def test_a_cell_whose_process_is_killed_too_often_is_given_up_and_the_others_run(cluster):
     report, _ = killing(1)
-    found = {item.index: item for item in running("ray", [cell(budgets=LONG), cell("margin")], report, retries=0)}
-    assert "digits, propagate, random, seed 0: its process was lost too often" in found[0].error
+    found = {item.index: item for item in running("ray", [SLOW, cell("margin")], report, retries=0)}
+    assert "digits, propagate, bald, seed 0: its process was lost too often" in found[0].error
     assert len(found[1].rows) == 2
 
 
