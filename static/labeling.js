@@ -168,7 +168,7 @@ export class Labeling {
     const reply = await post("/api/heartbeat", { tab: this.tab, images }).catch(() => null);
     if (reply) await this.news(reply.status);
     if (reply) this.outbox.kick(); // another tab may have closed with answers that wait
-    if (this.present === null) await this.refill();
+    await this.refill();
   }
 
   async news(status) {

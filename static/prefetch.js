@@ -13,6 +13,7 @@ export class Prefetch {
   #elsewhere;
   #broken = new Set(); // images whose picture could not be loaded lately
   #busy = Promise.resolve();
+  #short = false; // the server had fewer than it was asked for: more may come, as while images are imported
 
   constructor({ claim, release, elsewhere }) {
     this.#claim = claim;
@@ -43,7 +44,7 @@ export class Prefetch {
   /** Claims what is missing. Resolves to why there is nothing, or null; rejects when there is no answer. */
   fill() {
     return this.#inTurn(async () => {
-      if (this.entries.length > LOW) return null;
+      if (this.entries.length > (this.#short ? WANT - 1 : LOW)) return null;
       const { entries, waiting } = await this.#fetch(WANT - this.entries.length);
       this.entries.push(...entries);
       return waiting;
@@ -64,6 +65,7 @@ export class Prefetch {
   async #fetch(count) {
     const have = new Set([...this.#elsewhere(), ...this.#broken, ...this.images]);
     const { items, waiting } = await this.#claim(count, [...have].slice(-MOST));
+    this.#short = items.length < count;
     const fresh = items.filter((item) => !have.has(item.image)).map(load);
     for (const entry of fresh) entry.loaded.catch(() => this.#drop(entry));
     return { entries: fresh, waiting };

@@ -1,5 +1,6 @@
 """Fixtures that more than one package uses."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,15 @@ from annotator.serving import found
 from annotator.store import db as store
 from annotator.store import project, rounds
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other: one thread each, before torch is imported
+
 CLASSES = ["cat", "dog"]
 Make = Callable[..., Path]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: much of a browser test is waiting."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.fixture(autouse=True, scope="session")

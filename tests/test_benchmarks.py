@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from annotator.cli import main as annotator
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 
 

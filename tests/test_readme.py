@@ -30,6 +30,7 @@ def test_the_set_up_commands_are_the_promised_ones():
     assert "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest" in commands()
 
 
+@pytest.mark.long
 def test_every_command_runs_in_the_order_of_the_page(tmp_path, photos):
     """Servers start, show a page and end; everything else exits with 0. The first lines are run by .ci/run."""
     lines = [shlex.split(line)[1:] for line in commands() if line.startswith("annotator ")]

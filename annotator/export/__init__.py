@@ -22,6 +22,15 @@ class ImageFolderSettings:
 
 
 @dataclass(frozen=True)
+class PrefixSettings:
+    """Where another tool finds the images."""
+
+    prefix: str = setting(
+        "", "put before each path, which is then percent-encoded: /data/local-files/?d=photos/; empty: the plain path"
+    )
+
+
+@dataclass(frozen=True)
 class Format(Row):
     """A row that also says where it writes when nobody says otherwise."""
 
@@ -32,6 +41,26 @@ FORMATS: dict[str, Format] = {
     "csv": Format(
         "one row per labeled file, with everything known about its label",
         NoSettings, "annotator.export.csv:export", out="labels.csv",
+    ),
+    "jsonl": Format(
+        "the same rows as JSON, one object per line, with true types",
+        NoSettings, "annotator.export.jsonl:export", out="labels.jsonl",
+    ),
+    "labelstudio": Format(
+        "Label Studio's tasks with annotations, and suggestions as predictions",
+        PrefixSettings, "annotator.export.labelstudio:export", out="labelstudio.json",
+    ),
+    "labelstudio-min": Format(
+        "Label Studio's JSON_MIN, one flat object per file",
+        PrefixSettings, "annotator.export.labelstudio:export_min", out="labelstudio-min.json",
+    ),
+    "prodigy": Format(
+        "Prodigy's JSONL for its choice interface",
+        PrefixSettings, "annotator.export.prodigy:export", out="prodigy.jsonl",
+    ),
+    "coco": Format(
+        "COCO's JSON with a class per image and no boxes",
+        NoSettings, "annotator.export.coco:export", out="coco.json",
     ),
     "imagefolder": Format(
         "copies of the labeled images, one folder per class",

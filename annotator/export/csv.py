@@ -9,15 +9,9 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from annotator.errors import AnnotatorError
-from annotator.export import Report
-from annotator.store import copy, files
+from annotator.export import Report, tables
+from annotator.store import files
 from learner.config import NoSettings
-
-COLUMNS = (
-    "path", "image", "sha256", "class", "person", "status", "round", "source", "strategy", "score",
-    "probability", "model", "suggested", "suggestion_shown", "via", "seconds", "created", "uuid",
-)  # fmt: skip
 
 
 def export(instance: Path, db: Database, out: Path, settings: NoSettings | None = None) -> Report:
@@ -25,14 +19,11 @@ def export(instance: Path, db: Database, out: Path, settings: NoSettings | None 
 
     Raises AnnotatorError when it cannot be written.
     """
-    try:
-        with copy.whole(out) as part, part.open("x", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
-            writer.writeheader()
-            written = 0
-            for row in files.labeled(db):
-                writer.writerow(row)
-                written += 1
-    except OSError as error:
-        raise AnnotatorError(f"cannot write {out}: {error.strerror}") from None
+    with tables.text(out) as file:
+        writer = csv.DictWriter(file, tables.COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        written = 0
+        for row in files.labeled(db):
+            writer.writerow(row)
+            written += 1
     return Report(written, [])

@@ -49,7 +49,7 @@ def present(db: Database, image_ids: Iterable[int]) -> Iterator[tuple[int, bytes
 
 
 # what is exported: every file that is there, and those of images that have none left
-_EXPORTED = """SELECT files.path AS file, files.name AS path, images.id AS image, sha256,
+_EXPORTED = """SELECT files.path AS file, files.name AS path, images.id AS image, sha256, width, height,
         classes.id AS class_id, classes.name AS class, people.name AS person, current.status, round, source,
         strategy, score, probability, model, suggested.name AS suggested, suggestion_shown, via, seconds,
         labels.created, uuid

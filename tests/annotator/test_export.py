@@ -1,109 +1,27 @@
 """What leaves the project: exact, complete, and nowhere but in the target."""
 
-import csv
 import hashlib
 import json
 import os
 import shutil
-import time
-import uuid
 from collections import Counter
 
-import numpy as np
 import pytest
-from PIL import Image
+from places import CLASSES, everything, opening
 
 from annotator.errors import AnnotatorError
-from annotator.export import FORMATS, ImageFolderSettings, imagefolder
+from annotator.export import FORMATS, imagefolder
 from annotator.export import csv as csv_format
 from annotator.importing.folder import scan
 from annotator.originals import from_printable
 from annotator.store import db as store
-from annotator.store import labels, project
-from annotator.store.labels import Answer
-
-CLASSES = [
-    "cat",
-    "../x",
-    "CON",
-    "\U0001f408",
-    "<img src=x onerror=alert(1)>",
-    "a/b",
-    "a\\b",
-    ".hidden",
-    "Cat",
-]
-CLASSES += ['comma, "quote"', "two\nlines", "=1+1", "classes.json", "x" * 300, "..", " ", "nul.txt", "café"]
-
-
-class Place:
-    """A folder of photos with hostile class names."""
-
-    def __init__(self, root, names):
-        self.root, self.photos, self.instance = root, root / "photos", root / "instance"
-        for number, name in enumerate(names):
-            path = self.photos / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.full((3, 3, 3), number, np.uint8)).save(path, "PNG")
-        self.db = store.prepare(self.instance / store.FILE)
-        facts = {"seed": 1, "audit_share": 0.0, "labels_from_folders": False, "image_size": 3}
-        with store.write(self.db):
-            project.create(self.db, "photos", folder=str(self.photos), **facts)
-            for name in CLASSES:
-                self.db["classes"].insert({"name": name, "key": ""})
-            self.person = project.person_id(self.db, "local")
-        scan(self.instance, lambda done, total: None, lambda: False)
-        self.classes = {row["name"]: row["id"] for row in project.classes(self.db)}
-
-    def image(self, name):
-        return self.db.execute("SELECT image_id FROM files WHERE name = ?", [name]).fetchone()[0]
-
-    def answer(self, name, class_name=None, kind="label", **values):
-        values = {"uuid": uuid.uuid4().hex, "person_id": self.person} | values
-        class_id = self.classes[class_name] if class_name else None
-        with store.write(self.db):
-            labels.add(
-                self.db,
-                Answer(image_id=self.image(name), kind=kind, class_id=class_id, **values),
-                "",
-                time.time(),
-            )
-
-    def csv(self):
-        report = csv_format.export(self.instance, self.db, self.root / "labels.csv")
-        with (self.root / "labels.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        assert report.written == len(rows)
-        return rows
-
-    def folders(self, out="out", **settings):
-        return imagefolder.export(self.instance, self.db, self.root / out, ImageFolderSettings(**settings))
-
-    def exported(self, out="out"):
-        """Class name -> contents of the files in its folder."""
-        names = json.loads((self.root / out / "classes.json").read_text("utf-8"))
-        return {
-            names[folder.name]: sorted(file.read_bytes() for file in folder.iterdir())
-            for folder in (self.root / out).iterdir()
-            if folder.is_dir()
-        }
+from annotator.store import project
 
 
 @pytest.fixture
 def make(tmp_path):
-    opened = []
-
-    def place(*names):
-        opened.append(Place(tmp_path, names))
-        return opened[-1]
-
-    yield place
-    for made in opened:
-        made.db.close()
-
-
-def everything(folder):
-    return {path.relative_to(folder) for path in folder.rglob("*")}
+    with opening(tmp_path) as place:
+        yield place
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -48,6 +48,7 @@ def live(supervisor: Supervisor) -> Iterator[Database]:
     db.close()
 
 
+@pytest.mark.long
 def test_a_round_survives_kill_minus_nine_of_the_learning_process(supervisor, live):
     until(lambda: rounds.load_state(live))
     learner = supervisor.jobs[1]

@@ -40,6 +40,7 @@ def shapes(tmp_path, monkeypatch):
         Image.fromarray(image).save(path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_page_works(shapes, command):
     arguments = shlex.split(command)[1:]
@@ -189,6 +190,7 @@ def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):
     assert said == "Error: cannot read gone.npz: No such file or directory\n"
 
 
+@pytest.mark.long
 def test_the_engine_changes_no_row(shapes):
     simulate(f"{SMALL} --out one")
     simulate(f"{SMALL} --out several --engine processes --engine-set workers=2")

@@ -192,7 +192,10 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+EVERY_MOMENT = ["in training", *(pytest.param(moment, marks=pytest.mark.long) for moment in list(MOMENTS)[1:])]
+
+
+@pytest.mark.parametrize("moment", EVERY_MOMENT)
 def test_a_round_killed_at_any_moment_is_played_again_the_same(moment, nursery, due, db, tmp_path):
     copy = copied(due, tmp_path / "never killed")
     before = ranking(db)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from browsing import ROOT, Labeler, Server, answers, photo_truth, predicted, read, read_truth
 from live import Live
 from playwright.sync_api import BrowserContext, Route
@@ -55,6 +56,7 @@ def test_the_suggestion_is_what_this_rounds_model_predicts(labeler: Labeler, liv
         labeler.press(" ")
 
 
+@pytest.mark.long
 def test_flipped_labels_flip_the_suggestions(context: BrowserContext, photos: Path, tmp_path: Path) -> None:
     instance = tmp_path / "instance"
     with Server(photos, instance, "cat,dog", "--query-size", "10") as server:

@@ -58,7 +58,9 @@ def held(tools: CDPSession) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("many", [600, pytest.param(2000, marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize(
+    "many", [pytest.param(600, marks=pytest.mark.long), pytest.param(2000, marks=pytest.mark.slow)], indirect=True
+)
 def test_memory_does_not_grow_with_the_images_answered(
     context: BrowserContext, tools: CDPSession, many: Path, tmp_path: Path
 ) -> None:

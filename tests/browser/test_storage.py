@@ -106,6 +106,7 @@ def test_answers_reach_the_disk_as_soon_as_it_has_room_and_keep_their_order(
     assert stored(demo, labeler, asked)
 
 
+@pytest.mark.long
 def test_answers_go_out_although_the_browser_stops_reading_its_disk(
     labeler: Labeler, demo: Path, problems: Problems
 ) -> None:

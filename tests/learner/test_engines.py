@@ -78,6 +78,7 @@ def kill_in_the_first(times: int):
     return report, rounds
 
 
+@pytest.mark.long
 def test_a_cell_whose_worker_is_killed_is_tried_again_and_ends_the_same():
     report, rounds = kill_in_the_first(1)
     found = list(running("processes", [cell(budgets=LONG), cell("margin")], report, workers=1))
@@ -86,6 +87,7 @@ def test_a_cell_whose_worker_is_killed_is_tried_again_and_ends_the_same():
     assert untimed(found[0].rows) == untimed(next(running("serial", [cell(budgets=LONG)])).rows)
 
 
+@pytest.mark.long
 def test_a_cell_whose_worker_is_killed_too_often_is_given_up_and_the_others_run():
     report, _ = kill_in_the_first(2)
     first, second = running("processes", [cell(budgets=LONG), cell("margin")], report, workers=1, retries=1)
@@ -95,6 +97,7 @@ def test_a_cell_whose_worker_is_killed_too_often_is_given_up_and_the_others_run(
     assert len(second.rows) == 2
 
 
+@pytest.mark.long
 def test_closing_the_iterator_ends_the_processes():
     results = running("processes", [cell(), *(cell(budgets=LONG, seed=seed) for seed in (1, 2, 3))], workers=2)
     next(results)
@@ -117,6 +120,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_parent_and_children_at_once(tmp_path):
     (tmp_path / "many.py").write_text(SCRIPT)
     path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])

@@ -68,6 +68,7 @@ def _knock(address: str) -> None:
 def _results(ray: Any, cells: Sequence[Cell], report: Report, settings: RaySettings) -> Iterator[Finished]:
     """What is still running is cancelled when nobody wants it any more."""
     mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Mailbox).remote()
+    ray.get(mailbox.empty.remote())  # it is there before any cell has something to say
     options = {"num_cpus": 1, "num_gpus": share(ray, settings.num_gpus), "max_retries": settings.retries}
     task = ray.remote(**options)(play_cell)
     waiting = {task.remote(index, cell, mailbox): index for index, cell in enumerate(cells)}

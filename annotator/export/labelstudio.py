@@ -1,0 +1,57 @@
+"""Tasks as Label Studio imports and exports them, in full and as JSON_MIN.
+
+They fit a labeling interface with `<Image name="image" value="$image"/>` and `<Choices name="choice" toName="image">`.
+A score in a prediction would be the model's confidence, which is not stored with an answer: none is written.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from annotator.export import PrefixSettings, Report, tables
+
+Json = dict[str, Any]
+_DEFAULT = PrefixSettings()
+
+
+def export(instance: Path, db: Database, out: Path, settings: PrefixSettings = _DEFAULT) -> Report:
+    """One task per file, with its annotation, and the model's suggestion as prediction where there was one."""
+    tasks = (_task(number, row, settings.prefix) for number, row in enumerate(tables.typed(db), 1))
+    with tables.text(out) as file:
+        return Report(tables.write_list(file, tasks), [])
+
+
+def export_min(instance: Path, db: Database, out: Path, settings: PrefixSettings = _DEFAULT) -> Report:
+    """One flat object per file."""
+    items = (_item(number, row, settings.prefix) for number, row in enumerate(tables.typed(db), 1))
+    with tables.text(out) as file:
+        return Report(tables.write_list(file, items), [])
+
+
+def _task(number: int, row: Json, prefix: str) -> Json:
+    annotation = {
+        "id": number, "result": [_choice(row["uuid"], row["class"])], "was_cancelled": False, "ground_truth": False,
+        "created_at": row["created"], "lead_time": row["seconds"],
+    }  # fmt: skip
+    suggestion = {"model_version": str(row["model"]), "result": [_choice(f"{row['uuid']}-model", row["suggested"])]}
+    return {
+        "id": number,
+        "data": {"image": tables.location(row["path"], prefix)},
+        "meta": row,
+        "annotations": [annotation],
+        "predictions": [] if row["suggested"] is None else [suggestion],
+    }
+
+
+def _choice(number: str, name: str) -> Json:
+    value = {"choices": [name]}
+    return {"id": number, "from_name": "choice", "to_name": "image", "type": "choices", "value": value}
+
+
+def _item(number: int, row: Json, prefix: str) -> Json:
+    return {
+        "id": number, "image": tables.location(row["path"], prefix), "choice": row["class"], "annotation_id": number,
+        "annotator": row["person"], "created_at": row["created"], "updated_at": row["created"],
+        "lead_time": row["seconds"],
+    }  # fmt: skip
