@@ -23,6 +23,7 @@ PIXEL_LIMIT = 200_000_000
 ALONE_FROM = 25_000_000  # pixels; so large ones are decoded one at a time, else eight threads fill the memory
 LOSSLESS_SIDE = 512
 RENDITION_SIDE = 1600
+LARGE_SIDE = 4096  # px, under the loupe
 
 _REFUSED_FORMATS = frozenset({"EPS", "WMF", "PDF"})  # decoded by Ghostscript or by Windows
 _REFUSED_STARTS = {
@@ -239,11 +240,11 @@ def read_training(source: bytes | BinaryIO, side: int) -> tuple[NDArray[np.uint8
 
 
 def rendition(image: Image.Image, limit: int = RENDITION_SIDE) -> tuple[bytes, str]:
-    """(bytes, content type) of an image from `decode`; at most `limit` pixels, and 1600, on the longer side.
+    """(bytes, content type) of an image from `decode`; at most `limit` pixels, and 4096, on the longer side.
 
     Never enlarged. PNG, pixel for pixel, for images up to 512 pixels that fit; else JPEG.
     """
-    limit = max(1, min(limit, RENDITION_SIDE))
+    limit = max(1, min(limit, LARGE_SIDE))
     longer = max(image.size)
     file = io.BytesIO()
     if longer <= min(limit, LOSSLESS_SIDE):

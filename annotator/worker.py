@@ -99,7 +99,14 @@ class Worker:
             self._done = seen
         else:
             self._failures = 0
+            self._rest()
             self._done = None if chosen.loop.pause else seen
+
+    def _rest(self) -> None:
+        """A query chosen without a model ends no round, which would have said that all is done."""
+        with store.write(self.db):
+            if rounds.process(self.db, "learner")["activity"] != "ready" and not self.lease.is_lost(self.db):
+                rounds.tell(self.db, "learner", activity="ready", done=0, total=0, error=None)
 
     def _give_up(self, reason: str, **told: Any) -> None:
         """Where even the reason cannot be stored, it is in the log. Whoever took over is not disturbed."""

@@ -8,25 +8,35 @@ const NAMED = {
   ArrowRight: "newer",
   Escape: "present",
   "?": "help",
+  "+": "closer",
+  "=": "closer", // the plus of American boards, without shift
+  "-": "farther",
+  "/": "filter",
 };
-const LETTERS = { a: "accept", u: "unsure", f: "flag", h: "help" };
+const LETTERS = { a: "accept", u: "unsure", f: "flag", h: "help", z: "toggle", b: "brighten" };
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const HELD = new Set(["closer", "farther", "pan"]); // what a held key does again and again
 const OF_A_CONTROL = new Set(["Enter", " "]);
 
 /**
- * The command of a keydown event: {name}, {name: "class", class: row of `classes`}, or null where it has none.
- * `place` is where the focus is: "page", "control" (keeps Enter and space) or "field" (keeps every key).
- * A held key gives {name: "ignore"}: nothing happens, and the browser must not scroll either.
+ * The command of a keydown event: {name}, {name: "class", class: row of `classes`}, {name: "pan", right, down}, or
+ * null where it has none. `place` is where the focus is: "page", "control" (keeps Enter and space) or "field" (keeps
+ * every key). A held key answers nothing: it gives {name: "ignore"}, and the browser must not scroll either.
  */
 export function commandFor(event, classes, place = "page") {
   if (place === "field" || event.isComposing) return null;
   if (place === "control" && OF_A_CONTROL.has(event.key)) return event.repeat ? { name: "ignore" } : null;
   const command = meaning(event, classes);
-  return command && event.repeat ? { name: "ignore" } : command;
+  return command && event.repeat && !HELD.has(command.name) ? { name: "ignore" } : command;
 }
 
 function meaning(event, classes) {
   const symbol = symbolOf(event);
   if (event.ctrlKey || event.metaKey || event.altKey) return undoes(event, symbol) ? { name: "undo" } : null;
+  if (event.shiftKey && event.key in ARROWS) {
+    const [right, down] = ARROWS[event.key];
+    return { name: "pan", right, down };
+  }
   const name = NAMED[event.key] ?? LETTERS[symbol];
   if (name) return { name };
   const row = symbol && classes.find((each) => each.key === symbol);

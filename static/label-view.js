@@ -1,11 +1,13 @@
 // Draws the label page. Knows elements and sentences, decides nothing. Names of classes only ever become text.
 
-import { find, make } from "./dom.js";
+import { announce, find, make } from "./dom.js";
+import { Loupe } from "./loupe.js";
 import { badge, learnerLine, share, verdict, why } from "./words.js";
 
 const CRISP = 64; // px; smaller pictures are scaled up with hard edges
 const CALM = 300; // ms an answer may be on its way before the badge says so
 const FLASH = 160; // ms
+const LARGE = 4096; // px; the largest picture that the server makes, for the loupe
 
 export class View {
   root = find("[data-boot]");
@@ -14,6 +16,8 @@ export class View {
   #thumbnails = new Map(); // uuid -> element of the strip
   #saying = 0;
   #state = null;
+  #entry = null; // on the screen
+  loupe = new Loupe(find(".stage"), find("#picture"), { say: announce, onCloser: () => this.#sharpen() });
 
   constructor(classes) {
     this.#names = new Map(classes.map((row) => [row.id, row.name]));
@@ -25,8 +29,11 @@ export class View {
   name = (id) => this.#names.get(id) ?? "a class that is gone";
 
   /** `past` is the decision being looked at again, or null; `importing` as in the status. */
-  show({ item, picture, ready }, past, importing) {
+  show(entry, past, importing) {
+    const { item, picture, ready } = entry;
     const stage = find("#picture");
+    if (this.#entry !== entry) this.loupe.reset();
+    this.#entry = entry;
     stage.replaceChildren(...(ready ? [picture] : []));
     stage.hidden = false;
     find("#empty").hidden = true;
@@ -39,6 +46,8 @@ export class View {
 
   /** Nothing to label: why, and what to do. */
   empty(title, text) {
+    this.#entry = null;
+    this.loupe.reset();
     find("#picture").replaceChildren();
     find("#picture").hidden = true;
     find("#empty").hidden = false;
@@ -111,6 +120,20 @@ export class View {
     find("#outbox-long").textContent = long;
   }
 
+  /** Under the loupe a large photograph is asked for again, with all its pixels; the small one stays until it is here. */
+  #sharpen() {
+    const entry = this.#entry;
+    const shown = find("#picture img");
+    if (!entry || !shown || entry.asked || (entry.item.width ?? 0) <= entry.picture.naturalWidth) return;
+    entry.asked = true;
+    const large = Object.assign(new Image(), { src: sized(entry.item.url, LARGE), alt: shown.alt, draggable: false });
+    const show = () => {
+      entry.picture = large; // what is drawn from now on
+      if (this.#entry === entry) find("#picture").replaceChildren(large);
+    };
+    large.decode().then(show, () => {}); // then the small one has to do
+  }
+
   #mark(item, past) {
     const suggestion = item?.suggestion;
     Object.assign(this.root.dataset, {
@@ -154,7 +177,7 @@ export class View {
   #thumbnail(decision, pick) {
     const text = verdict(decision, this.name);
     const picture = make("img", {
-      src: small(decision.url),
+      src: sized(decision.url, 96),
       alt: "",
       width: 56,
       height: 56,
@@ -174,9 +197,9 @@ export class View {
   }
 }
 
-/** The thumbnail's address: a picture in full size for each small one would fill the memory. */
-function small(url) {
+/** The address of the picture with at most so many pixels on a side: full sizes for a strip would fill the memory. */
+function sized(url, side) {
   const address = new URL(url, location);
-  address.searchParams.set("size", "96");
+  address.searchParams.set("size", side);
   return address.href;
 }

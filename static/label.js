@@ -1,6 +1,7 @@
 // The label page: keys, clicks, dialogs and the pulse around Labeling.
 
 import { farewell, get, post } from "./api.js";
+import { ClassFilter } from "./class-filter.js";
 import { withWaiting } from "./decisions.js";
 import { announce, find, make, whileVisible } from "./dom.js";
 import { commandFor, placeOf } from "./keys.js";
@@ -14,6 +15,7 @@ const AFTER_SAVING = 250; // ms; one look at the status after a burst of answers
 const TROUBLE = new Set(["offline", "refused", "stuck"]); // phases worth saying aloud
 
 function listen(labeling) {
+  const filter = new ClassFilter(find("#class-filter"), find(".classes"));
   const commands = {
     class: ({ class: row }) => labeling.answer("label", row.id),
     accept: () => labeling.accept(),
@@ -24,6 +26,12 @@ function listen(labeling) {
     older: () => labeling.step(1),
     newer: () => labeling.step(-1),
     present: () => labeling.back(),
+    closer: () => labeling.view.loupe.closer(),
+    farther: () => labeling.view.loupe.farther(),
+    toggle: () => labeling.view.loupe.toggle(),
+    brighten: () => labeling.view.loupe.brighten(),
+    pan: ({ right, down }) => labeling.view.loupe.pan(right, down),
+    filter: () => filter.focus(),
     help: () => find("#help").showModal(),
     outbox: () => showOutbox(labeling.outbox),
     ignore: () => {},
@@ -41,7 +49,7 @@ function listen(labeling) {
     const button = event.target.closest("button[data-command]");
     if (!button) return;
     if (event.detail > 0) button.blur(); // after a click Enter and space belong to the page again
-    if (event.detail > 1 && labeling.unseen) return; // a double click is one answer
+    if (event.detail > 1 && labeling.unseen && button.dataset.command !== "closer") return; // a double click is one answer
     commands[button.dataset.command]({ class: classes.get(Number(button.dataset.class)) });
   });
 }

@@ -15,7 +15,7 @@ from annotator.store import images as image_store
 from annotator.store import project as project_store
 
 blueprint = Blueprint("image", __name__)
-SIZES = (96, images.RENDITION_SIDE)  # on the longer side, in pixels
+SIZES = (96, images.RENDITION_SIDE, images.LARGE_SIDE)  # on the longer side, in pixels
 _TYPES = {"image/png": ".png", "image/jpeg": ".jpg"}
 _LARGEST = 2**53  # SQLite takes no larger id than 2**63 - 1
 
@@ -26,7 +26,7 @@ def show(image_id: int) -> ResponseReturnValue:
 
     `v`, the start of its SHA-256, must fit: a page of another project may still be open on this address.
     """
-    size = request.args.get("size", SIZES[-1], type=int)
+    size = request.args.get("size", images.RENDITION_SIDE, type=int)
     if size not in SIZES:
         raise AnnotatorError(f"there is no rendition of {size} px; choose from {', '.join(map(str, SIZES))}")
     image = image_store.get(shared.database(), image_id)

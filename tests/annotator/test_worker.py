@@ -425,6 +425,7 @@ def test_when_one_class_remains_it_asks_without_a_model_until_there_are_two(db, 
     assert ranking(db)["state"]["query"]["strategy"] == "typiclust"
     assert rounds.latest_model(db)["number"] == 1
     assert queue_of(db, "query") == set(ranking(db)["state"]["query"]["ids"])
+    assert rounds.process(db, "learner")["activity"] == "ready"
     answer_truly(db, SIZE)
     learner._look()
     assert rounds.latest_model(db)["number"] == 3
