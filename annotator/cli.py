@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from annotator import __version__
+from annotator.cli_people import user
 from annotator.cli_research import features, replay, report, simulate
 from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, Report
@@ -181,7 +182,7 @@ def predict(folder: Path | None, out: Path, model: Path | None, instance: Path) 
     _say(out, predict_folder(folder, out, model or instance) if folder else predict_pool(instance, out))
 
 
-for command in (simulate, report, replay, features):
+for command in (user, simulate, report, replay, features):
     main.add_command(command)
 
 

@@ -13,6 +13,24 @@ class NotFound(AnnotatorError):
     status = 404
 
 
+class NotYours(AnnotatorError):
+    """Somebody's role does not reach."""
+
+    status = 403
+
+
+class OtherProject(AnnotatorError):
+    """The page belongs to a project that was served at this address before."""
+
+    status = 410
+
+
+class OtherPerson(AnnotatorError):
+    """The page belongs to somebody who was logged in before in this browser."""
+
+    status = 410
+
+
 class Contradiction(AnnotatorError):
     """The same answer came twice with different contents; the first one stays."""
 

@@ -89,7 +89,9 @@ def serving_options(function: F) -> F:
         click.option(
             "--host-name", "names", multiple=True, help="A further name by which browsers reach this machine."
         ),
-        click.option("--allow-remote", is_flag=True, help="Let other machines in, by a link with a token."),
+        click.option(
+            "--allow-remote", is_flag=True, help="Let other machines in: people then log in, see `annotator user`."
+        ),
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option(
             "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port."

@@ -18,6 +18,22 @@ def m002_rounds_given_up(db: Database) -> None:
     db.execute("ALTER TABLE rounds ADD COLUMN error TEXT")
 
 
+@migrations()
+def m003_people(db: Database) -> None:
+    """Roles, passwords and invitations. Of secrets only hashes are kept."""
+    for column in _ACCOUNTS:
+        db.execute(f"ALTER TABLE people ADD COLUMN {column}")
+
+
+_ACCOUNTS = (
+    "role TEXT NOT NULL DEFAULT 'annotator'",
+    "password TEXT",                  # scrypt; null: nobody can log in with it
+    "invitation TEXT",                # SHA-256 of what stands in the link; null: none is open
+    "invited_until TEXT",
+    "stamp TEXT NOT NULL DEFAULT ''",  # changes with the password: sessions from before are over
+    "gone TEXT",                      # since when this person may not come in
+)  # fmt: skip
+
 _PROJECT = (
     "CREATE TABLE project (key TEXT PRIMARY KEY, value TEXT NOT NULL)",  # value: JSON
     "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",

@@ -1,4 +1,4 @@
-"""What stands between the pages and everybody else: secret, CSRF, host check, token, headers."""
+"""What stands between the pages and everybody else: secret, CSRF, host check, headers. Who may do what: `access`."""
 
 import ipaddress
 import os
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, redirect, request, session
-from flask.typing import ResponseReturnValue
+from flask import Flask, Response, abort, request
 from flask_wtf import CSRFProtect
 
-from annotator.errors import AnnotatorError
+from annotator import access
+from annotator.errors import OtherProject
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_BODY_BYTES = 64 * 1024
@@ -22,17 +22,11 @@ _POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer the forms would say that they come from nowhere
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-
-
-class OtherProject(AnnotatorError):
-    """The page belongs to a project that was served at this address before."""
-
-    status = 410
 
 
 def private_secret(path: Path) -> str:
@@ -62,8 +56,7 @@ def init_app(app: Flask, *, hosts: frozenset[str], token: str | None) -> None:
         _check_host(hosts)
         _check_origin()
 
-    if token is not None:
-        app.before_request(lambda: _check_token(token))
+    access.init_app(app, token)
     app.before_request(lambda: _check_project(app.config["PROJECT"]))
     CSRFProtect(app)
     app.after_request(_add_headers)
@@ -92,16 +85,6 @@ def _check_origin() -> None:
     origin = request.headers.get("Origin")
     if request.method not in ("GET", "HEAD") and origin and origin.partition("://")[2] != request.host:
         abort(403, f"a page of {origin!r} may not change this project; open the project's own page")
-
-
-def _check_token(token: str) -> ResponseReturnValue | None:
-    """Known browsers pass; the link with the token makes a browser known."""
-    if session.get("token") == token:
-        return None
-    if secrets.compare_digest(request.args.get("token", "").encode(), token.encode()):
-        session["token"] = token
-        return redirect(request.path)  # the token leaves the address bar
-    abort(401, "this project is private; open the link with the token that the server printed when it started")
 
 
 def _check_project(project: Mapping[str, str]) -> None:

@@ -155,7 +155,7 @@ def _token(instance: Path, address: Address) -> str | None:
     if not address.allow_remote:
         raise AnnotatorError(
             f"{address.host} can be reached from other machines; add --allow-remote "
-            "(people then need the link with a token that is printed), or leave --host away"
+            "(people then log in: see docs/people.md), or leave --host away"
         )
     return security.private_secret(instance / "token")
 

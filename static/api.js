@@ -2,10 +2,11 @@
 
 const PATIENCE = 15_000; // ms; a reply that takes longer counts as no reply
 const LASTING = new Set([400, 404, 409, 410, 413, 422]);
-const PASSING = new Set(["stale-token", "other-project"]); // codes that say: not now
+const PASSING = new Set(["stale-token", "other-project", "other-person"]); // codes that say: not now
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
 const project = meta("project"); // another one may answer at this address by and by
+const person = meta("person"); // somebody else may log in in this browser
 let csrf = meta("csrf-token") ?? "";
 let renewal = null;
 
@@ -61,9 +62,9 @@ function message(body) {
   return { method: "POST", headers, body: JSON.stringify(body) };
 }
 
-/** Whom this page talks to, where it is the page of one project. */
+/** Whom this page talks to and who talks, where it is the page of one project. */
 function address() {
-  return project ? { "X-Annotator-Project": project } : {};
+  return project ? { "X-Annotator-Project": project, "X-Annotator-Person": person } : {};
 }
 
 async function reply(response) {

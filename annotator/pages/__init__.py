@@ -21,6 +21,8 @@ PAGES = {
     "progress": Page("annotator.pages.progress", "progress.page", "Progress"),
     "settings": Page("annotator.pages.settings", "settings.page", "Settings"),
     "files": Page("annotator.pages.files", "files.page", "Files"),
+    "people": Page("annotator.pages.people", "people.page", "People"),
+    "account": Page("annotator.pages.account", "account.page", None),
     "image": Page("annotator.pages.image", "image.show", None),
 }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, current_app, jsonify, render_template
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 
 from annotator import predictions
@@ -25,7 +26,7 @@ def page() -> ResponseReturnValue:
         person = shared.person_id()
     boot = {
         "project": current_app.config["PROJECT"],
-        "person": shared.PERSON,
+        "person": current_user.name,
         "classes": project_store.classes(db),
         "history": _history(person),
     }

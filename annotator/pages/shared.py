@@ -8,17 +8,18 @@ from typing import Any, cast
 
 from flask import Flask, current_app, g, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlite_utils import Database
 from werkzeug.exceptions import HTTPException
 
-from annotator.errors import AnnotatorError
-from annotator.security import OtherProject
+from annotator.errors import AnnotatorError, OtherPerson, OtherProject
 from annotator.store import db as store
 from annotator.store import project
 
-PERSON = "local"  # on 127.0.0.1 nobody logs in
-CODES: dict[type[Exception], str] = {CSRFError: "stale-token", OtherProject: "other-project"}  # for programs
+CODES: dict[type[Exception], str] = {  # for programs
+    CSRFError: "stale-token", OtherProject: "other-project", OtherPerson: "other-person"
+}  # fmt: skip
 
 
 def instance() -> Path:
@@ -35,7 +36,7 @@ def database() -> Database:
 
 def person_id() -> int:
     """Who is asking. Call inside `write`: a new person is added."""
-    return project.person_id(database(), PERSON)
+    return current_user.id or project.person_id(database(), current_user.name)
 
 
 def image_url(image_id: int, sha256: str) -> str:
@@ -82,8 +83,10 @@ def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
 
     @app.context_processor
     def for_templates() -> dict[str, Any]:
-        pages = [(endpoint, url_for(endpoint), title) for endpoint, title in menu]
-        return {"project": app.config["PROJECT"], "person": PERSON, "pages": pages}
+        if not current_user.is_authenticated:
+            return {"project": {}, "me": None, "pages": []}  # strangers do not learn the project's name
+        pages = [(endpoint, url_for(endpoint), title) for endpoint, title in menu if current_user.may(endpoint)]
+        return {"project": app.config["PROJECT"], "me": current_user, "pages": pages}
 
     @app.teardown_appcontext
     def close(error: BaseException | None) -> None:
@@ -97,6 +100,9 @@ def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
 
 
 def _http_failed(error: HTTPException) -> ResponseReturnValue:
+    is_api = request.path.startswith("/api/")
+    if error.code == HTTPStatus.FORBIDDEN and not is_api:  # another name or site: nothing of ours is shown
+        return f"{error.description}\n", error.code, {"Content-Type": "text/plain; charset=utf-8"}
     return _answer(error.code or 500, error.description or error.name, CODES.get(type(error)))
 
 
@@ -110,8 +116,8 @@ def _answer(status: int, text: str, code: str | None = None) -> ResponseReturnVa
     """An error in the shape that the asker understands; strangers do not learn the project's name."""
     if request.path.startswith("/api/"):
         return jsonify({"ok": False, "error": text} | ({"code": code} if code else {})), status
-    if status in (401, 403):
-        return text + "\n", status, {"Content-Type": "text/plain; charset=utf-8"}
+    if status == HTTPStatus.UNAUTHORIZED:
+        return render_template("account/login.html", said=text), status
     return render_template("error.html", title=HTTPStatus(status).phrase, message=text), status
 
 

@@ -134,7 +134,7 @@ def test_a_browser_that_is_not_known_any_more_keeps_the_answer_until_the_link_is
         image = labeler.press("1")
         labeler.until(outbox="refused", kept="1")
         labeler.badge("waiting (1 kept)")
-        assert "this project is private; open the link" in labeler.page.inner_text("#said")
+        assert "this project is private; log in, or open the link" in labeler.page.inner_text("#said")
         assert answers(instance) == {}
         other = context.new_page()
         assert other.goto(here).status == 401  # type: ignore[union-attr]

@@ -1,0 +1,59 @@
+"""The people page: who takes part, as what, and the links that let them in."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from annotator.errors import AnnotatorError
+from annotator.pages import shared
+from annotator.roles import ROLES
+from annotator.store import db as store
+from annotator.store import people
+
+blueprint = Blueprint("people", __name__)
+_ID = "int(max=9007199254740992)"
+
+
+@blueprint.get("/people")
+def page() -> ResponseReturnValue:
+    return _page()
+
+
+@blueprint.post("/people")
+def add() -> ResponseReturnValue:
+    """A new person, and the link to send; it is shown this once, because only its hash is kept."""
+    name, db = request.form.get("name", "")[:100], shared.database()
+    try:
+        with store.write(db):
+            secret = people.add(db, name, request.form.get("role", ""))
+    except AnnotatorError as error:
+        return _page(said=str(error)), error.status
+    return _page(name=name.strip(), secret=secret)
+
+
+@blueprint.post(f"/people/<{_ID}:person>/invite")
+def invite(person: int) -> ResponseReturnValue:
+    """A new link: for a password that was forgotten, an invitation that ran out, somebody who comes back."""
+    db = shared.database()
+    with store.write(db):
+        secret = people.invite(db, person)
+    return _page(name=people.get(db, person)["name"], secret=secret)
+
+
+@blueprint.post(f"/people/<{_ID}:person>/role")
+def role(person: int) -> ResponseReturnValue:
+    with store.write(shared.database()) as db:
+        people.set_role(db, person, request.form.get("role", ""))
+    return redirect(url_for("people.page"))
+
+
+@blueprint.post(f"/people/<{_ID}:person>/leave")
+def leave(person: int) -> ResponseReturnValue:
+    with store.write(shared.database()) as db:
+        people.leave(db, person)
+    return redirect(url_for("people.page"))
+
+
+def _page(name: str = "", secret: str = "", said: str = "") -> str:
+    rows = [row for row in people.everybody(shared.database()) if row["name"] != "import"]
+    link = url_for("account.invitation", secret=secret, _external=True) if secret else ""
+    return render_template("people/index.html", rows=rows, roles=ROLES, invited=name, link=link, said=said)
