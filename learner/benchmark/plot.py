@@ -33,6 +33,31 @@ def plot_curves(curves: Mapping[str, Sequence[Point]], path: Path, title: str, v
     _finish(figure, panels[0], path, title)
 
 
+def plot_time(rows: Iterable[dict[str, Any]], path: Path, title: str, value: str = "accuracy") -> None:
+    """A value against hours: of labeling alone, and of labeling and computing one after the other."""
+    rows = list(rows)
+    found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
+    figure, panels = _figure(2, 12, 4.8)
+    for axes, computing in zip(panels, (False, True), strict=True):
+        _lines(axes, found, 100, hours(rows, computing))
+        label = "hours of labeling and computing" if computing else "hours of labeling"
+        axes.set(xlabel=label, ylabel=f"{value.replace('_', ' ')} on the test set, %")
+    _finish(figure, panels[0], path, title)
+
+
+def hours(rows: Sequence[Mapping[str, Any]], computing: bool) -> dict[str, dict[int, float]]:
+    """strategy -> labels -> hours until there, the mean over seeds; with the computing of all rounds so far or not."""
+    found: dict[str, dict[int, list[float]]] = {}
+    spent: dict[tuple[str, Any], float] = {}  # seconds of computing of a run so far
+    for row in sorted(rows, key=lambda row: int(row["labels"])):
+        run = str(row["strategy"]), row["seed"]
+        parts = ("train_seconds", "predict_seconds", "select_seconds") if computing else ()
+        spent[run] = spent.get(run, 0.0) + sum(float(row[part]) for part in parts)
+        seconds = float(row.get("human_seconds", 0.0)) + spent[run]
+        found.setdefault(run[0], {}).setdefault(int(row["labels"]), []).append(seconds / 3600)
+    return {name: {labels: float(np.mean(each)) for labels, each in at.items()} for name, at in found.items()}
+
+
 def _log_ticks(axes: Any, curves: Mapping[str, Sequence[Point]]) -> None:
     """The budgets themselves, where they are few."""
     budgets = sorted({point.labels for points in curves.values() for point in points})
@@ -75,10 +100,18 @@ def _figure(number: int, width: float, height: float) -> tuple[Any, Sequence[Any
     return figure, list(figure.subplots(1, number, squeeze=False)[0])
 
 
-def _lines(axes: Any, curves: Mapping[str, Sequence[Point]], scale: float) -> None:
-    """Means with a band that is their 95 % interval, by Student's t. Lines differ in colour, marker and dashes."""
+def _lines(
+    axes: Any,
+    curves: Mapping[str, Sequence[Point]],
+    scale: float,
+    places: Mapping[str, Mapping[int, float]] | None = None,
+) -> None:
+    """Means with a band that is their 95 % interval, by Student's t. Lines differ in colour, marker and dashes.
+
+    A point stands at its number of labels, or at its place: name -> labels -> x.
+    """
     for number, (name, points) in enumerate(curves.items()):
-        labels = [point.labels for point in points]
+        labels = [places[name][point.labels] if places else point.labels for point in points]
         mean = np.array([scale * point.mean for point in points])
         half = np.array([scale * half_width(point) for point in points])
         look = _look(number)

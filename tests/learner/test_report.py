@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from annotator.cli import main
-from learner.benchmark.plot import half_width
+from learner.benchmark.plot import half_width, hours
 from learner.benchmark.report.page import paired, write
 from learner.benchmark.report.tables import reached, tables
 from learner.benchmark.statistics import every_pair, holm
@@ -212,3 +212,25 @@ def test_a_folder_without_results_is_named(tmp_path):
     with pytest.raises(LearnerError, match=r"has no results\.jsonl with complete runs"):
         write(tmp_path, tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+def test_hours_are_those_of_labeling_and_of_all_rounds_so_far():
+    found = [row | {"human_seconds": 9.0 * row["labels"]} for row in rows(names=("random",))]
+    assert hours(found, computing=False)["random"] == pytest.approx({10: 0.025, 20: 0.05, 40: 0.1})
+    seconds = {10: 90 + 0.8, 20: 180 + 1.6, 40: 360 + 2.4}
+    assert hours(found, computing=True)["random"] == pytest.approx({n: each / 3600 for n, each in seconds.items()})
+
+
+def test_with_seconds_per_label_there_is_a_picture_over_time(tmp_path):
+    found = [row | {"human_seconds": 2.0 * row["labels"]} for row in rows(names=("random",), seeds=2)]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    page = write(tmp_path, tmp_path / "out").read_text()
+    assert "hours of labeling and computing" in page
+    assert (tmp_path / "out" / "1-time.png").exists()
+
+
+@pytest.mark.parametrize("about", ["[]", '{"missing": 3}', '{"missing": [1, {"cell": "x"}]}', "null"])
+def test_a_damaged_run_json_stops_no_report(tmp_path, about):
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(seeds=1, budgets=(10,))))
+    (tmp_path / "run.json").write_text(about)
+    assert write(tmp_path, tmp_path / "out").exists()

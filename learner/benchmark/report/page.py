@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection
+from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection, plot_time
 from learner.benchmark.report.tables import Table, tables
 from learner.benchmark.run import ABOUT, RESULTS, read
 from learner.benchmark.summary import by_setting, curves
@@ -67,10 +67,10 @@ def main_value(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _about(run: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((run / ABOUT).read_text(encoding="utf-8"))
-        return found
+        found = json.loads((run / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {"title": run.resolve().name}
+        found = None
+    return found if isinstance(found, dict) else {"title": run.resolve().name}
 
 
 def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path) -> Part:
@@ -80,9 +80,13 @@ def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: P
     )
     found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
     figures = {"Learning curves": f"{number}-curves", "What was asked": f"{number}-selection"}
+    timed = any(row.get("human_seconds") for row in rows)
+    figures |= {"Over time": f"{number}-time"} if timed else {}
     for ending in ("png", "svg"):
         plot_curves(found, out / f"{number}-curves.{ending}", f"{name}, {said}", value)
         plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {name}")
+        if timed:
+            plot_time(rows, out / f"{number}-time.{ending}", f"{name}, {said}", value)
     return Part(name, value, said, rows, tables(rows, value), figures)
 
 
@@ -102,7 +106,9 @@ def _write_csv(path: Path, table: Table) -> None:
 
 
 def _missing(about: Mapping[str, Any]) -> Table | None:
-    lacking = tuple((str(item["cell"]), str(item["reason"])) for item in about.get("missing", ()))
+    listed = about.get("missing") or ()
+    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    lacking = tuple((str(item.get("cell", "")), str(item.get("reason", ""))) for item in items)
     return Table("missing", "Not measured", ("run", "why"), lacking) if lacking else None
 
 
