@@ -1,5 +1,6 @@
 // Draws the label page. Knows elements and sentences, decides nothing. Names of classes only ever become text.
 
+import { dress, renew } from "./class-buttons.js";
 import { find, make } from "./dom.js";
 import { badge, learnerLine, share, verdict, why } from "./words.js";
 
@@ -15,11 +16,26 @@ export class View {
   #saying = 0;
   #state = null;
 
-  constructor(classes) {
-    this.#names = new Map(classes.map((row) => [row.id, row.name]));
+  #possible = false;
+
+  constructor(boot) {
+    this.#knowClasses(boot);
+  }
+
+  /** The classes are others now. */
+  classes(boot) {
+    renew(find(".classes", this.root), boot.classes);
+    this.#knowClasses(boot);
+    this.#thumbnails.clear(); // their captions are names
+    this.#enable(this.#possible);
+  }
+
+  #knowClasses({ classes, names }) {
+    this.#names = new Map(Object.entries(names).map(([id, name]) => [Number(id), name]));
     const buttons = this.root.querySelectorAll("button[data-class]");
     this.#buttons = new Map(Array.from(buttons, (button) => [Number(button.dataset.class), button]));
     this.order = classes.map((row) => row.id);
+    for (const row of classes) dress(this.#buttons.get(row.id), row);
   }
 
   name = (id) => this.#names.get(id) ?? "a class that is gone";
@@ -123,13 +139,14 @@ export class View {
   }
 
   #enable(possible) {
+    this.#possible = possible;
     for (const element of this.root.querySelectorAll("[data-needs-image]")) element.disabled = !possible;
   }
 
   #suggest(suggestion, past) {
-    this.order.forEach((id, position) => {
+    this.order.forEach((id) => {
       const button = this.#buttons.get(id);
-      const probability = suggestion?.probs[position];
+      const probability = suggestion?.probs[id];
       button.classList.toggle("suggested", suggestion?.class === id);
       button.ariaPressed = past ? String(past.kind === "label" && past.class === id) : null;
       find(".share", button).textContent = probability >= 0.01 ? share(probability) : "";
