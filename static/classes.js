@@ -69,7 +69,8 @@ function fill(row) {
   find("#colour").value = row?.colour || "#808080";
   find("#colourless").checked = !row?.colour;
   const others = offered().filter((each) => each.id !== row?.id);
-  find("#into").replaceChildren(...others.map((each) => option(each.id, each.name)));
+  const choices = [option("", "choose a class"), ...others.map((each) => option(each.id, each.name))];
+  find("#into").replaceChildren(...choices);
 }
 
 /** The request; of an edit only what differs, so that an odd old name is no obstacle. */
@@ -88,8 +89,11 @@ function wanted() {
   return body;
 }
 
-const isUntouched = (body) =>
-  (open.action === "edit" && TEXTS.every((name) => !(name in body))) || (open.action === "add" && !body.name);
+/** Nothing was said yet that could be previewed or refused. */
+function isUntouched(body) {
+  if (open.action === "edit") return TEXTS.every((name) => !(name in body));
+  return (open.action === "add" && !body.name) || (open.action === "merge" && !body.into);
+}
 
 async function preview() {
   clearTimeout(timer);

@@ -41,8 +41,9 @@ def preview() -> ResponseReturnValue:
 @blueprint.post("/api/classes/change")
 def change() -> ResponseReturnValue:
     wanted, db = _change(shared.body()), shared.database()
+    plan = classes.plan(db, wanted)
     with store.write(db):
-        plan = classes.do(db, wanted, shared.person_id())
+        plan = classes.do(db, wanted, plan, shared.person_id())
     return jsonify(ok=True, says=plan.says, images=plan.images, **_everything(db))
 
 

@@ -4,7 +4,7 @@ Labels stay as they were said. What they count as is in the views `answers` and 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlite_utils import Database
@@ -13,7 +13,7 @@ from annotator.errors import AnnotatorError, NotFound
 from annotator.store import class_rules as rules
 from annotator.store import queue
 from annotator.store.db import utc_now
-from annotator.store.project import classes, count_up, free_key, insert_class
+from annotator.store.project import classes, count_up, counter, free_key, insert_class
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Plan:
     images: int = 0  # whose label counts otherwise afterwards
     learns: bool = False  # the learner has other classes afterwards
     ask: list[int] = field(default_factory=list)  # images to ask again
+    version: int = 0  # of the classes that it was made for
 
 
 def everything(db: Database) -> list[dict[str, Any]]:
@@ -52,15 +53,23 @@ def everything(db: Database) -> list[dict[str, Any]]:
 
 
 def plan(db: Database, change: Change) -> Plan:
-    """What the change would do. AnnotatorError says in one line why it cannot be done."""
+    """What the change would do. AnnotatorError says in one line why it cannot be done.
+
+    Counts images, which takes a moment where there are many: make it before `write`, not inside.
+    """
     if change.action not in ACTIONS:
         raise AnnotatorError(f"unknown action {change.action!r:.40}; choose from {', '.join(ACTIONS)}")
-    return ACTIONS[change.action](db, change)
+    version = counter(db, "classes")
+    return replace(ACTIONS[change.action](db, change), version=version)
 
 
-def do(db: Database, change: Change, person: int) -> Plan:
-    """Carry the change out and remember who did what. Call inside `write`. Raises as `plan`."""
-    found = plan(db, change)
+def do(db: Database, change: Change, found: Plan, person: int) -> Plan:
+    """Carry out what was planned, and remember who did what. Call inside `write`.
+
+    Where somebody else changed the classes meanwhile it is planned anew: raises as `plan`. Returns what was done.
+    """
+    if found.version != counter(db, "classes"):
+        found = plan(db, change)
     if found.new is not None:
         class_id = insert_class(db, found.new)
         _remember(db, class_id, "added", None, found.new["name"], person)
@@ -108,7 +117,7 @@ def _resolve(db: Database) -> None:
         end = target
         while end is not None and into[end] is not None:
             end = into[end]
-        db.execute("UPDATE classes SET counts_as = ? WHERE id = ?", [end, class_id])
+        db.execute("UPDATE classes SET counts_as = ? WHERE id = ? AND counts_as IS NOT ?", [end, class_id, end])
 
 
 def _row(db: Database, class_id: int) -> dict[str, Any]:
@@ -166,6 +175,8 @@ def _becomes(column: str, before: str, after: str) -> str:
 
 
 def _merge(db: Database, change: Change) -> Plan:
+    if not change.into:
+        raise AnnotatorError("choose the class to merge into")
     if change.class_id == change.into:
         raise AnnotatorError("a class cannot be merged into itself; choose another one")
     row, target = _row(db, change.class_id), _offered(db, change.into)

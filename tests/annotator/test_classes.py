@@ -30,8 +30,10 @@ CAT, DOG = 1, 2
 
 
 def do(db: Database, action: str, class_id: int = 0, **values) -> classes.Plan:
+    change = Change(action, class_id, **values)
+    plan = classes.plan(db, change)
     with store.write(db):
-        return classes.do(db, Change(action, class_id, **values), project.person_id(db, "ann"))
+        return classes.do(db, change, plan, project.person_id(db, "ann"))
 
 
 def add(db: Database, name: str) -> int:
@@ -179,7 +181,18 @@ def test_a_preview_says_what_happens_and_changes_nothing(db):
     assert (plan.images, do(db, "merge", owl, into=CAT).says) == (2, plan.says)
 
 
+def test_a_plan_made_before_somebody_else_changed_the_classes_is_made_anew(db):
+    add(db, "owl")
+    change = Change("retire", CAT)
+    plan = classes.plan(db, change)
+    do(db, "retire", DOG)
+    with pytest.raises(AnnotatorError, match="needs 2 classes"), store.write(db):
+        classes.do(db, change, plan, 1)
+    assert list(keys(db)) == ["cat", "owl"]
+
+
 REFUSED = {
+    "into nothing": (Change("merge", CAT), "choose the class"),
     "name taken": (Change("edit", CAT, name="dog"), "there is a class 'dog' already"),
     "name of a retired one": (Change("add", name="bat"), "retired class 'bat'"),
     "name of a merged one": (Change("add", name="emu"), "merged class 'emu'"),
@@ -216,8 +229,8 @@ def test_what_cannot_be_is_refused_in_one_line_and_changes_nothing(db, case):
     do(db, "merge", emu, into=CAT)
     change, named = REFUSED[case]
     before = list(db["classes"].rows)
-    with pytest.raises((AnnotatorError, NotFound), match=named) as error, store.write(db):
-        classes.do(db, change, 1)
+    with pytest.raises((AnnotatorError, NotFound), match=named) as error:
+        classes.plan(db, change)
     assert "\n" not in str(error.value)
     assert list(db["classes"].rows) == before
 
