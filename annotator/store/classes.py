@@ -146,7 +146,10 @@ def _add(db: Database, change: Change) -> Plan:
     key = free if change.key is None else rules.key(db, change.key, 0)
     new = {"name": name, "key": key}
     new |= {"colour": rules.colour(change.colour or ""), "guidance": rules.guidance(change.guidance or "")}
-    says = [f"{name!r} is offered {_with_key(key)}", "the next round learns it as soon as it has a label"]
+    says = [
+        f"{name!r} is offered {_with_key(key)}",
+        "the next round has an output for it, which means something as soon as it has labels",
+    ]
     return Plan(new=new, says=says, learns=True)
 
 
@@ -205,7 +208,7 @@ def _retire(db: Database, change: Change) -> Plan:
     images = _count(db, row["id"])
     says = [
         f"{row['name']!r} is no longer offered",
-        f"{_keep(images)}, which neither trains nor is exported until the class is brought back",
+        *([f"{_keep(images)}; until it is brought back, they neither train nor are exported"] if images else []),
         *([f"the key {row['key']} becomes free"] if row["key"] else []),
         *([f"you can ask {'it' if images == 1 else 'them'} again afterwards"] if images else []),
     ]
@@ -243,7 +246,7 @@ def _ask(db: Database, change: Change) -> Plan:
     if not images:
         raise AnnotatorError(f"no image counts as {row['name']!r}; there is nothing to ask again")
     says = [
-        f"{_images(len(images))} of {row['name']!r}, asked again before all others",
+        f"{_images(len(images))} of {row['name']!r}, asked again right after those that are on screens already",
         "until somebody answers, the labels stay as they are",
     ]
     return Plan(says=says, images=len(images), ask=images)
