@@ -85,8 +85,9 @@ def _batches(folder: Path, side: int, skipped: list[tuple[str, str]]) -> Iterato
 def predict_pool(instance: Path, out: Path) -> Report:
     """What the newest round says of every image of the project, by file."""
     db = store.connect(instance / store.FILE)
-    said = predictions.read_all(latest_model(instance, db) / predictions.FILE)
-    names = {row["id"]: row["name"] for row in project_store.classes(db)}
+    meanings = project_store.class_meanings(db)
+    said = predictions.read_all(latest_model(instance, db) / predictions.FILE, meanings)
+    names = project_store.class_titles(db)
     found = ((printable(path), *said[image]) for image, path in files.present(db, said))
     return Report(_write(out, ((name, names[class_id], confidence) for name, class_id, confidence in found)), [])
 

@@ -4,8 +4,8 @@ Pages filter and sort it without ever making a label wait, and it is replaced as
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from annotator.store import copy
 
 FILE = "predictions.db"
+SURELY_RETIRED = 0.01  # probability left for the other classes, below which they get no suggestion
 _TABLES = """
 CREATE TABLE classes (position INTEGER PRIMARY KEY, class_id INTEGER NOT NULL);
 CREATE TABLE predictions (
@@ -24,15 +25,19 @@ CREATE TABLE predictions (
 """
 
 
+# class id then -> what it counts as now: another class after mergers, None for a retired one. See `class_meanings`
+Meanings = Mapping[int, int | None]
+
+
 @dataclass(frozen=True)
 class Suggestion:
-    """What a model says of one image."""
+    """What a model says of one image, in the classes of now."""
 
     class_id: int
     confidence: float
-    second_id: int
+    second_id: int | None  # None: there is only one
     second_confidence: float
-    probs: tuple[float, ...]  # in the order of the classes the model knows
+    probs: dict[int, float]  # by class id
 
 
 def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], class_ids: list[int]) -> None:
@@ -49,36 +54,77 @@ def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], 
         db.commit()
 
 
-def read(path: Path, image_ids: Iterable[int]) -> dict[int, Suggestion]:
-    """The suggestions for some images; an image the round did not know has none, a missing file has none at all."""
+def read(path: Path, image_ids: Iterable[int], meanings: Meanings | None = None) -> dict[int, Suggestion]:
+    """The suggestions for some images; an image the round did not know has none, a missing file has none at all.
+
+    Merged classes have the sum of their probabilities; without the retired ones the others add up to 1 again.
+    Without `meanings` the classes are those that the round knew.
+    """
     if not path.exists():
         return {}
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    wanted = ",".join(str(int(image)) for image in image_ids)
     try:
-        class_ids = [row[0] for row in db.execute("SELECT class_id FROM classes ORDER BY position")]
-        wanted = ",".join(str(int(image)) for image in image_ids)
-        rows = db.execute(f"SELECT image_id, probs FROM predictions WHERE image_id IN ({wanted})").fetchall()
+        with _opened(path) as db:
+            fold = _Fold(_classes(db), meanings)
+            rows = db.execute(f"SELECT image_id, probs FROM predictions WHERE image_id IN ({wanted})").fetchall()
     except sqlite3.OperationalError:
         if path.exists():
             raise
         return {}  # a newer round took its place between two lines of this
-    finally:
-        db.close()
-    return {image: _suggestion(np.frombuffer(blob, "<f4"), class_ids) for image, blob in rows}
+    found = ((image, fold(blob)) for image, blob in rows)
+    return {image: _suggestion(probs) for image, probs in found if probs}
 
 
-def _suggestion(probs: NDArray[np.float32], class_ids: list[int]) -> Suggestion:
-    second, first = np.argsort(probs, kind="stable")[-2:]
-    return Suggestion(
-        class_ids[first], float(probs[first]), class_ids[second], float(probs[second]), tuple(probs.tolist())
-    )
+def _suggestion(probs: dict[int, float]) -> Suggestion:
+    first, second = [*sorted(probs, key=lambda each: -probs[each]), None][:2]
+    assert first is not None
+    return Suggestion(first, probs[first], second, probs[second] if second is not None else 0.0, probs)
 
 
-def read_all(path: Path) -> dict[int, tuple[int, float]]:
-    """Image id -> (class id, confidence) of everything the round knew, by id."""
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
+def read_all(path: Path, meanings: Meanings | None = None) -> dict[int, tuple[int, float]]:
+    """Image id -> (class id, confidence) of everything the round knew, by id; as `read`."""
+    with _opened(path) as db:
+        fold = _Fold(_classes(db), meanings)
         rows = db.execute("SELECT image_id, class_id, confidence FROM predictions ORDER BY image_id").fetchall()
-    finally:
-        db.close()
-    return {image: (class_id, confidence) for image, class_id, confidence in rows}
+        if not fold.is_needed:
+            return {image: (class_id, confidence) for image, class_id, confidence in rows}
+        blobs = db.execute("SELECT image_id, probs FROM predictions ORDER BY image_id")
+        found = ((image, fold(blob)) for image, blob in blobs)
+        return {image: max(probs.items(), key=lambda item: item[1]) for image, probs in found if probs}
+
+
+def classes(path: Path) -> list[int]:
+    """The ids of the classes that the round knew, in the order of its probabilities; none without a file."""
+    if not path.exists():
+        return []
+    with _opened(path) as db:
+        return _classes(db)
+
+
+class _Fold:
+    """Probabilities over the classes of then, as probabilities over the classes of now."""
+
+    def __init__(self, class_ids: list[int], meanings: Meanings | None) -> None:
+        self._now: Sequence[int | None] = (
+            class_ids if meanings is None else [meanings.get(class_id) for class_id in class_ids]
+        )
+        self.is_needed = self._now != class_ids
+
+    def __call__(self, blob: bytes) -> dict[int, float]:
+        """Empty where the model is sure of a retired class: it says nothing about the others."""
+        probs: dict[int, float] = {}
+        for class_id, probability in zip(self._now, np.frombuffer(blob, "<f4").tolist(), strict=True):
+            if class_id is not None:
+                probs[class_id] = probs.get(class_id, 0.0) + probability
+        left = sum(probs.values()) if None in self._now else 1.0
+        return {class_id: p / left for class_id, p in probs.items()} if left > SURELY_RETIRED else {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        yield db
+
+
+def _classes(db: sqlite3.Connection) -> list[int]:
+    return [row[0] for row in db.execute("SELECT class_id FROM classes ORDER BY position")]

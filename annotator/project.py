@@ -40,7 +40,7 @@ class StoreProject:
         self._check = check
         self._now = clock or (lambda: datetime.now(UTC).timestamp())
         self._images: ImageSet | None = None
-        self._classes = project_store.class_positions(self.db)
+        self._classes = self._read_classes()
         self._round: _Round | None = None
 
     @property
@@ -50,6 +50,20 @@ class StoreProject:
     @property
     def num_classes(self) -> int:
         return len(self._classes)
+
+    @property
+    def class_names(self) -> list[str]:
+        """In the order in which the learner numbers them, as of the last news."""
+        return list(self._classes.values())
+
+    def _read_classes(self) -> dict[int, str]:
+        """Class id -> name by id. A round keeps those that it began with, whatever happens to them meanwhile."""
+        return {row["id"]: row["name"] for row in sorted(project_store.classes(self.db), key=lambda row: row["id"])}
+
+    @property
+    def _columns(self) -> dict[int, int]:
+        """Class id -> the learner's class index."""
+        return {class_id: column for column, class_id in enumerate(self._classes)}
 
     @property
     def images(self) -> ImageSet:
@@ -77,13 +91,15 @@ class StoreProject:
         return ImageSet(ids, pixels, rows, flip=facts["flip"], originals=originals, cache=self.instance / FEATURES)
 
     def news(self, cursor: int) -> News:
-        self._classes = project_store.class_positions(self.db)
         with store.snapshot(self.db):
+            self._classes = self._read_classes()
+            version = project_store.counter(self.db, "class set")
             newest = labels.cursor(self.db)
             changed = labels.changed_since(self.db, cursor) if newest > cursor else []
-        trained = {row["image_id"]: self._classes[row["class_id"]] for row in changed if row["status"] == "label"}
+        columns = self._columns
+        trained = {row["image_id"]: columns[row["class_id"]] for row in changed if row["status"] == "label"}
         withheld = frozenset(row["image_id"] for row in changed if row["status"] not in ("label", None))
-        return News(newest, trained, withheld, len(changed), self._idle())
+        return News(newest, trained, withheld, len(changed), self._idle(), version)
 
     def _idle(self) -> float:
         latest = labels.latest_time(self.db)
@@ -91,8 +107,8 @@ class StoreProject:
 
     def previous(self, round: int) -> Any:
         row = next((r for r in reversed(rounds.finished(self.db)) if r["folder"] and r["number"] < round), None)
-        if row is None:
-            return None
+        if row is None or predictions.classes(self.instance / row["folder"] / predictions.FILE) != [*self._classes]:
+            return None  # its outputs mean other classes
         try:
             return checkpoint.load(self.instance / row["folder"]).net
         except LearnerError:
@@ -100,12 +116,13 @@ class StoreProject:
 
     def exam(self) -> Exam | None:
         """The audit as far as it is labeled."""
-        answers = dict(labels.audit_labels(self.db))
+        columns = self._columns
+        answers = {image: columns[said] for image, said in labels.audit_labels(self.db) if said in columns}
         if not answers:
             return None
         ids, rows = self._rows(audit=True)
         known = np.isin(ids, id_array(answers))
-        classes = id_array(self._classes[answers[image]] for image in ids[known].tolist())
+        classes = id_array(answers[image] for image in ids[known].tolist())
         return Exam(self._open_images(ids[known], rows[known]), classes, "audit")
 
     def load_state(self) -> LoopState | None:
@@ -182,11 +199,9 @@ class StoreProject:
         part = folder.with_suffix(".part")
         _remove(part)
         part.mkdir(parents=True)
-        classes = project_store.classes(self.db)[: self.num_classes]
-        event.classifier.save(part, [row["name"] for row in classes])
+        event.classifier.save(part, self.class_names)
         said = event.predictions
-        class_ids = [row["id"] for row in classes]
-        predictions.write(part / predictions.FILE, said.ids, said.probs.cpu().numpy(), class_ids)
+        predictions.write(part / predictions.FILE, said.ids, said.probs.cpu().numpy(), [*self._classes])
         copy.sync(part)
         _remove(folder)  # of an attempt that was killed before its row
         part.rename(folder)

@@ -20,7 +20,6 @@ from annotator.project import StoreProject
 from annotator.replayed import RESULT
 from annotator.simulating import How, Outcome, differences, simulate
 from annotator.store import copy
-from annotator.store import project as project_store
 from learner.benchmark.study import Study
 from learner.data import id_array
 from learner.datasets import Dataset
@@ -57,8 +56,8 @@ def of_project(instance: Path) -> Dataset:
     """The labels that stand, as a data set. AnnotatorError under 200 labels, or without an audit to measure on."""
     project = StoreProject(instance)
     try:
-        images, exam, labels = project.images, project.exam(), project.news(0).labels
-        names = tuple(row["name"] for row in project_store.classes(project.db))
+        images, labels, exam = project.images, project.news(0).labels, project.exam()
+        names = tuple(project.class_names)
     finally:
         project.db.close()
     known = id_array(image for image in images.ids.tolist() if image in labels)

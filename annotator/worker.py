@@ -33,7 +33,7 @@ PAUSE_SECONDS = 0.5  # until a pause is noticed
 LOOK_SECONDS = 0.2
 RETRY_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)  # after something that may pass: a full disk, too little memory
 
-Seen = tuple[int, str, str]
+Seen = tuple[int, int, str, str]
 
 
 class Worker:
@@ -126,7 +126,8 @@ class Worker:
     def _sight(self) -> Seen:
         """Everything that can make a round due. Cheap: it is looked at all the time."""
         importing = rounds.process(self.db, "import")["activity"]
-        return labels.cursor(self.db), json.dumps(project_store.facts(self.db).get("learning")), importing
+        classes = project_store.counter(self.db, "class set")
+        return labels.cursor(self.db), classes, json.dumps(project_store.facts(self.db).get("learning")), importing
 
     def _waits_for_import(self) -> bool:
         """The cold start wants all images, and a later round those that it had; else answers do not wait for them."""

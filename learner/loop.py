@@ -41,6 +41,7 @@ class News:
     withheld: frozenset[int]  # answered without a class: skipped, unsure, flagged, in conflict
     changed: int  # images whose answer changed, undone ones included
     idle: float = 0.0  # seconds since the newest answer
+    classes: int = 0  # another number after each change of the classes
 
     @property
     def answered(self) -> set[int]:
@@ -73,6 +74,7 @@ class LoopState:
     round: int = 0  # of the open query; 0: the cold start
     cursor: int = 0  # answers up to here are used
     query: Query = Query()
+    classes: int = 0  # as in the news of this round
 
 
 class Project(Protocol):
@@ -161,7 +163,7 @@ def advance(project: Project, method: Choice, strategy: Choice, settings: LoopSe
     project.publish(state.query, "query", state.round)
     while _is_due(project, state, settings):
         news = project.news(0)
-        state = replace(state, round=state.round + 1, cursor=news.cursor)
+        state = replace(state, round=state.round + 1, cursor=news.cursor, classes=news.classes)
         state = _play(_Round(project, method, strategy, settings, state, project.images, news).advised())
         project.publish(state.query, "query", state.round)
     return state
@@ -169,7 +171,8 @@ def advance(project: Project, method: Choice, strategy: Choice, settings: LoopSe
 
 def _open(project: Project, method: Choice, strategy: Choice, settings: LoopSettings) -> LoopState:
     """The first state. With labels of two classes at hand the first round is due at once, else ask a cold start."""
-    state, news = LoopState(seed=settings.seed), project.news(0)
+    news = project.news(0)
+    state = LoopState(seed=settings.seed, classes=news.classes)
     if not _can_train(news):
         state = replace(state, cursor=news.cursor)
         query = _cold_query(_Round(project, method, strategy, settings, state, project.images, news))
@@ -183,8 +186,10 @@ def _can_train(news: News) -> bool:
 
 
 def _is_due(project: Project, state: LoopState, settings: LoopSettings) -> bool:
-    """Is the query answered, or enough news from anywhere, or nobody there to wait for?"""
+    """Is the query answered, or enough news from anywhere, or nobody there to wait for? Or are the classes others?"""
     news = project.news(state.cursor)
+    if news.classes != state.classes and state.round and _can_train(project.news(0)):
+        return True
     if not news.changed:
         return False
     remaining = set(state.query.ids) - news.answered

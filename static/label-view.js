@@ -1,5 +1,6 @@
 // Draws the label page. Knows elements and sentences, decides nothing. Names of classes only ever become text.
 
+import { dress, renew } from "./class-buttons.js";
 import { announce, find, make } from "./dom.js";
 import { Loupe } from "./loupe.js";
 import { badge, learnerLine, share, verdict, why } from "./words.js";
@@ -7,6 +8,7 @@ import { badge, learnerLine, share, verdict, why } from "./words.js";
 const CRISP = 64; // px; smaller pictures are scaled up with hard edges
 const CALM = 300; // ms an answer may be on its way before the badge says so
 const FLASH = 160; // ms
+const MANY = 20; // classes from which on they are filtered by typing
 const LARGE = 4096; // px; the largest picture that the server makes, for the loupe
 
 export class View {
@@ -17,13 +19,28 @@ export class View {
   #saying = 0;
   #state = null;
   #entry = null; // on the screen
+  #possible = false;
   loupe = new Loupe(find(".stage"), find("#picture"), { say: announce, onCloser: () => this.#sharpen() });
 
-  constructor(classes) {
-    this.#names = new Map(classes.map((row) => [row.id, row.name]));
+  constructor(boot) {
+    this.#knowClasses(boot);
+  }
+
+  /** The classes are others now. */
+  classes(boot) {
+    renew(find(".classes", this.root), boot.classes);
+    find(".filter", this.root).hidden = boot.classes.length <= MANY;
+    this.#knowClasses(boot);
+    this.#thumbnails.clear(); // their captions are names
+    this.#enable(this.#possible);
+  }
+
+  #knowClasses({ classes, names }) {
+    this.#names = new Map(Object.entries(names).map(([id, name]) => [Number(id), name]));
     const buttons = this.root.querySelectorAll("button[data-class]");
     this.#buttons = new Map(Array.from(buttons, (button) => [Number(button.dataset.class), button]));
     this.order = classes.map((row) => row.id);
+    for (const row of classes) dress(this.#buttons.get(row.id), row);
   }
 
   name = (id) => this.#names.get(id) ?? "a class that is gone";
@@ -146,13 +163,14 @@ export class View {
   }
 
   #enable(possible) {
+    this.#possible = possible;
     for (const element of this.root.querySelectorAll("[data-needs-image]")) element.disabled = !possible;
   }
 
   #suggest(suggestion, past) {
-    this.order.forEach((id, position) => {
+    this.order.forEach((id) => {
       const button = this.#buttons.get(id);
-      const probability = suggestion?.probs[position];
+      const probability = suggestion?.probs[id];
       button.classList.toggle("suggested", suggestion?.class === id);
       button.ariaPressed = past ? String(past.kind === "label" && past.class === id) : null;
       find(".share", button).textContent = probability >= 0.01 ? share(probability) : "";

@@ -36,7 +36,6 @@ function listen(labeling) {
     outbox: () => showOutbox(labeling.outbox),
     ignore: () => {},
   };
-  const classes = new Map(labeling.boot.classes.map((row) => [row.id, row]));
   document.addEventListener("keydown", (event) => {
     const dialog = find("dialog[open]");
     if (dialog) return event.key === "?" && dialog.close();
@@ -50,7 +49,7 @@ function listen(labeling) {
     if (!button) return;
     if (event.detail > 0) button.blur(); // after a click Enter and space belong to the page again
     if (event.detail > 1 && labeling.unseen && button.dataset.command !== "closer") return; // a double click is one answer
-    commands[button.dataset.command]({ class: classes.get(Number(button.dataset.class)) });
+    commands[button.dataset.command]({ class: labeling.classOf(Number(button.dataset.class)) });
   });
 }
 

@@ -22,7 +22,7 @@ export class Labeling {
 
   constructor(boot, outbox, decisions) {
     Object.assign(this, { boot, outbox, decisions });
-    this.view = new View(boot.classes);
+    this.view = new View(boot);
     this.prefetch = new Prefetch({
       claim: (count, have) => post("/api/next", { tab: this.tab, count, have }),
       release: (images) => post("/api/release", { tab: this.tab, images }),
@@ -37,6 +37,11 @@ export class Labeling {
   /** Too new on the screen for the second click of a double click to mean it. */
   get unseen() {
     return this.#watch.seconds() < DOUBLE_CLICK;
+  }
+
+  /** The class of this id as it is offered now. */
+  classOf(id) {
+    return this.boot.classes.find((row) => row.id === id);
   }
 
   // ---- answers
@@ -56,7 +61,7 @@ export class Labeling {
 
   accept() {
     const suggestion = this.shown?.item.suggestion;
-    if (suggestion) this.answer("label", suggestion.class, "accepted");
+    if (suggestion && this.classOf(suggestion.class)) this.answer("label", suggestion.class, "accepted");
     else announce("There is no suggestion for this image: press the key of its class.");
   }
 
@@ -175,7 +180,20 @@ export class Labeling {
     const before = this.status?.ranking ?? status.ranking;
     this.status = status;
     this.view.status(status);
+    if (status.classes !== this.boot.version) await this.newClasses();
     if (status.ranking !== before) await this.newRanking();
+  }
+
+  /** Somebody changed the classes: the buttons, keys and names follow. At the next news again if that fails. */
+  async newClasses() {
+    const reply = await get("/api/classes").catch(() => null);
+    if (!reply) return;
+    const { version, classes, names } = reply;
+    Object.assign(this.boot, { version, classes, names });
+    this.view.classes(this.boot);
+    announce("The classes have changed.");
+    this.draw();
+    await this.prefetch.refresh().catch(() => {}); // the suggestions are of the classes from before
   }
 
   async newRanking() {

@@ -3,7 +3,7 @@
 const KINDS = { skip: "skipped", unsure: "unsure", flag: "flagged" };
 const SOURCES = {
   audit: "picked at random to measure accuracy honestly, so the model stays silent",
-  second_look: "asked a second time, because people or the model see it differently",
+  second_look: "asked a second time: people or the model see it differently, or its class was changed",
   history: "answered before",
 };
 const CHOICES = {

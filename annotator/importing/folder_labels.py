@@ -27,7 +27,7 @@ class FolderLabels:
 
     db: Database
     project: str
-    classes: Mapping[str, int]  # name, normalized -> id
+    classes: Mapping[str, int]  # name, normalized -> id; of renamed and merged ones too
     only_top: bool
     unlabeled: Counter[str] = field(default_factory=Counter)  # folder -> files that it gives no class
     torn: list[str] = field(default_factory=list)  # images that lie in folders of several classes
@@ -36,12 +36,12 @@ class FolderLabels:
     def of(cls, db: Database, paths: Iterable[bytes]) -> "FolderLabels":
         """For the files at these paths; makes the classes when the project was started without any."""
         facts = project_store.facts(db)
-        only_top = facts.get("classes_from_folders", not project_store.classes(db))
+        only_top = facts.get("classes_from_folders", not project_store.class_names(db))
         if only_top:
             with write(db):
                 project_store.put(db, classes_from_folders=True)
                 project_store.add_classes(db, sorted({top for path in paths if (top := _top_folder(path))}))
-        classes = {_normalized(row["name"]): row["id"] for row in project_store.classes(db)}
+        classes = {_normalized(name): class_id for name, class_id in project_store.class_names(db).items()}
         return cls(db, facts["id"], classes, only_top)
 
     def apply(self, image_ids: Collection[int]) -> int:

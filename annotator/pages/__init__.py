@@ -19,6 +19,7 @@ class Page(NamedTuple):
 PAGES = {
     "label": Page("annotator.pages.label", "label.page", "Label"),
     "progress": Page("annotator.pages.progress", "progress.page", "Progress"),
+    "classes": Page("annotator.pages.classes", "classes.page", "Classes"),
     "settings": Page("annotator.pages.settings", "settings.page", "Settings"),
     "files": Page("annotator.pages.files", "files.page", "Files"),
     "people": Page("annotator.pages.people", "people.page", "People"),

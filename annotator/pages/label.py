@@ -6,6 +6,7 @@ from flask import Blueprint, current_app, jsonify, render_template
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
+from sqlite_utils import Database
 
 from annotator import predictions
 from annotator.errors import AnnotatorError
@@ -27,10 +28,16 @@ def page() -> ResponseReturnValue:
     boot = {
         "project": current_app.config["PROJECT"],
         "person": current_user.name,
-        "classes": project_store.classes(db),
+        **offered(db),
         "history": _history(person),
     }
     return render_template("label/index.html", boot=boot, classes=boot["classes"])
+
+
+def offered(db: Database) -> dict[str, Any]:
+    """The classes as they are offered, their version as in the status, and the names that old answers need."""
+    version = project_store.counter(db, "classes")  # before the classes: at worst a page asks once too often
+    return {"version": version, "classes": project_store.classes(db), "names": project_store.class_titles(db)}
 
 
 @blueprint.get("/api/csrf")
@@ -59,11 +66,11 @@ def _items(slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
     db = shared.database()
     model = rounds.latest_model(db)
     said: dict[int, predictions.Suggestion] = {}
-    if model:
-        blind = {slot["image_id"] for slot in slots if slot["source"] == "audit"}
-        path = shared.instance() / model["folder"] / predictions.FILE
-        said = predictions.read(path, {slot["image_id"] for slot in slots} - blind)
     shown = overview.faces(db, [slot["image_id"] for slot in slots])
+    if model:
+        seeing = [image for image, row in shown.items() if not row["audit"]]
+        path = shared.instance() / model["folder"] / predictions.FILE
+        said = predictions.read(path, seeing, project_store.class_meanings(db))
     return [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"])) for slot in slots]
 
 

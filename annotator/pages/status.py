@@ -26,6 +26,7 @@ def status(db: Database) -> dict[str, Any]:
         "query": rounds.query_progress(db),
         "audit": {"labeled": counts["audit_labeled"], "size": counts["audit"], "needed": needed},
         "ranking": project_store.counter(db, "ranking"),
+        "classes": project_store.counter(db, "classes"),
         "model": model["number"] if model else None,
         "learner": learner(db, now),
         "importing": importing(db),

@@ -19,9 +19,9 @@ def counts(db: Database) -> dict[str, int]:
 
 
 def faces(db: Database, image_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Image id -> {sha256, width, height}: what a page needs to show an image."""
+    """Image id -> {sha256, width, height, audit}: what a page needs to show an image."""
     chosen = ",".join(str(int(image)) for image in image_ids)
-    rows = db.query(f"SELECT id, sha256, width, height FROM images WHERE id IN ({chosen})")
+    rows = db.query(f"SELECT id, sha256, width, height, audit FROM images WHERE id IN ({chosen})")
     return {row["id"]: row for row in rows}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from sqlite_utils import Database
@@ -31,18 +32,33 @@ def create(db: Database, name: str, **values: Any) -> None:
 
 
 def classes(db: Database) -> list[dict[str, Any]]:
-    """[{id, name, key}] in the order in which the learner numbers them, from 0."""
-    return list(db.query("SELECT id, name, key FROM classes ORDER BY id"))
+    """[{id, name, key, colour, guidance}] of the classes that are offered, in the order that was set."""
+    sql = """SELECT id, name, key, colour, guidance FROM classes
+        WHERE retired IS NULL AND merged_into IS NULL ORDER BY position, id"""
+    return list(db.query(sql))
 
 
-def class_positions(db: Database) -> dict[int, int]:
-    """Class id -> position, the learner's class index."""
-    return {row["id"]: position for position, row in enumerate(classes(db))}
+def class_titles(db: Database) -> dict[int, str]:
+    """Id -> name of every class, retired and merged ones too."""
+    return dict(db.execute("SELECT id, name FROM classes").fetchall())
+
+
+def class_names(db: Database) -> dict[str, int]:
+    """Name -> id of every class that there is or was, by the names that they had before too."""
+    sql = "SELECT before, class_id FROM class_changes WHERE what = 'name' AND before IS NOT NULL ORDER BY id"
+    now = db.execute("SELECT name, id FROM classes").fetchall()
+    return dict(db.execute(sql).fetchall()) | dict(now)
+
+
+def class_meanings(db: Database) -> dict[int, int | None]:
+    """Class id -> id of the class that it counts as now: after mergers another one, None for a retired one."""
+    sql = "SELECT id, iif(id IN (SELECT id FROM retired_classes), NULL, coalesce(counts_as, id)) FROM classes"
+    return dict(db.execute(sql).fetchall())
 
 
 def add_classes(db: Database, names: list[str]) -> None:
-    """Add the classes that are not there yet, each with a free key. Call inside `write`."""
-    have = {row["name"] for row in classes(db)}
+    """Add the classes that never were there, under no name, each with a free key. Call inside `write`."""
+    have = set(class_names(db))
     used = {row["key"] for row in classes(db)}
     for name in names:
         if not name.strip():
@@ -51,13 +67,25 @@ def add_classes(db: Database, names: list[str]) -> None:
             raise AnnotatorError(f"the class name {name!r} is not UTF-8; type it again in a terminal that is")
         if name in have:
             continue
-        key = _free_key(name, used, {n for n in names if len(n) == 1})
-        db.table("classes").insert({"name": name, "key": key})
+        key = free_key(name, used, {n for n in names if len(n) == 1})
+        insert_class(db, {"name": name, "key": key})
         have.add(name)
         used.add(key)
 
 
-def _free_key(name: str, used: set[str], wanted: set[str]) -> str:
+def insert_class(db: Database, values: dict[str, Any]) -> int:
+    """A new class, last in the order; returns its id. Call inside `write`."""
+    (last,) = db.execute("SELECT coalesce(max(position), 0) FROM classes").fetchone()
+    values = {"colour": "", "guidance": "", "position": last + 1} | values
+    sql = """INSERT INTO classes (name, key, colour, guidance, position)
+        VALUES (:name, :key, :colour, :guidance, :position) RETURNING id"""
+    (found,) = db.query(sql, values)
+    count_up(db, "classes")
+    count_up(db, "class set")
+    return int(found["id"])
+
+
+def free_key(name: str, used: Collection[str], wanted: Collection[str] = ()) -> str:
     """The key that selects the class: its own name where that is one key, else the next free one, else none."""
     if len(name) == 1 and name in CLASS_KEYS and name not in used:
         return name

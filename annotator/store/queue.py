@@ -36,12 +36,14 @@ def claim(
 ) -> list[dict[str, Any]]:
     """Lease up to `count` slots to a tab, in asking order, none of the images it has. Call inside `write`.
 
-    The open query first, then the tail of the ranking, then random images; every tenth slot is an audit image.
+    What was asked for again first, then the open query, the tail of the ranking, random images; every tenth slot is
+    an audit image.
     """
     slots = []
     for _ in range(count):
         is_audit_turn = count_up(db, "served") % AUDIT_EVERY == 0
-        order = ("audit", "query", "tail") if is_audit_turn else ("query", "tail", "audit")
+        others = ("second_look", "query", "tail")
+        order = ("audit", *others) if is_audit_turn else (*others, "audit")
         slot = next(filter(None, (_take(db, source, tab, person_id, now, have) for source in order)), None)
         if slot is None:
             break
@@ -106,6 +108,16 @@ def renew(db: Database, tab: str, image_ids: Iterable[int], now: float) -> None:
     """The heartbeat of a tab: it still has these images. Call inside `write`."""
     sql = f"UPDATE queue SET leased_until = ? WHERE tab = ? AND image_id IN ({_listed(image_ids)})"
     db.execute(sql, [now + LEASE_SECONDS, tab])
+
+
+def ask_again(db: Database, image_ids: Iterable[int]) -> int:
+    """Ask answered images once more, in this order; returns how many come. Call inside `write`.
+
+    One that is in the queue already keeps its place.
+    """
+    sql = """INSERT INTO queue (image_id, source, round, strategy, rank) VALUES (?, 'second_look', 0, NULL, ?)
+        ON CONFLICT (image_id) DO NOTHING"""
+    return sum(db.execute(sql, [image, rank]).rowcount for rank, image in enumerate(image_ids))
 
 
 def _listed(ids: Iterable[int]) -> str:

@@ -60,6 +60,17 @@ def test_a_store_of_an_earlier_version_keeps_every_row_and_becomes_like_a_new_on
     assert shape(path) == shape(tmp_path / "new" / store.FILE)
 
 
+@pytest.mark.parametrize("name", NAMES[:-1])
+def test_what_counts_is_the_same_after_an_upgrade(name, tmp_path):
+    path = old_store(tmp_path / "old", name)
+    counts = "SELECT image_id, class_id, status FROM current ORDER BY image_id"
+    with closing(sqlite3.connect(path)) as db:
+        before = db.execute(counts).fetchall()
+    store.upgrade(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute(counts).fetchall() == before != []
+
+
 def test_what_it_was_before_lies_in_backups(tmp_path):
     path = old_store(tmp_path / "old", NAMES[0])
     before = contents(path)

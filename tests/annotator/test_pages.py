@@ -14,6 +14,7 @@ from annotator.pages import PAGES
 from annotator.store import db as store
 
 CHANGING = ["/api/label", "/api/next", "/api/release", "/api/heartbeat", "/api/learner/pause", "/api/settings"]
+CHANGING += ["/api/classes/preview", "/api/classes/change"]
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
@@ -48,9 +49,11 @@ def browser(instance: Path) -> Browser:
     return Browser(create_app(instance).test_client())
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/progress", "/settings", "/files", "/api/status", "/api/progress", "/api/history"]
-)
+READING = ["/", "/progress", "/classes", "/settings", "/files", "/api/status", "/api/progress", "/api/history"]
+READING += ["/api/classes", "/api/classes/all"]
+
+
+@pytest.mark.parametrize("path", READING)
 def test_every_page_answers(browser, path):
     assert browser.client.get(path).status_code == 200
 

@@ -32,7 +32,7 @@ def person(db: Database, name: str = "ann") -> int:
 def say(db: Database, image: int, kind: str = "label", class_id: int | None = 1, by: str = "ann", **more) -> Answer:
     """One answer, stored."""
     class_id = class_id if kind == "label" else None
-    answer = Answer(f"u{next(numbers)}", image, kind, person(db, by), class_id, **more)
+    answer = Answer(f"said-{next(numbers)}", image, kind, person(db, by), class_id, **more)
     with store.write(db):
         labels.add(db, answer, "tab", NOW)
     return answer
