@@ -17,6 +17,7 @@ from test_importing import Place, picture
 from test_pages import Browser
 
 from annotator import create_app
+from annotator.store import classes
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\..*")
 
@@ -48,6 +49,10 @@ def is_safe(place: Place) -> bool:
 NUMBERS = st.integers() | st.sampled_from([0, 1, 6, 7, -1, 2**31, 2**53, 2**53 + 1, 2**63, 10**300])
 LEAVES = st.none() | st.booleans() | NUMBERS | st.floats() | st.text(max_size=70)
 VALUES = st.recursive(LEAVES, lambda v: st.lists(v, max_size=5) | st.dictionaries(st.text(max_size=5), v, max_size=3))
+CLASS_CHANGE = {
+    "action": "edit", "class": 1, "name": "kitten", "key": "3", "colour": "#aa0000", "guidance": "Small.",
+    "into": 2, "place": 1,
+}  # fmt: skip
 BODIES = {
     "/api/label": {
         "tab": "tab-1", "uuid": "u", "image": 2, "kind": "label", "class": 1, "undoes": "good", "via": "typed",
@@ -61,11 +66,17 @@ BODIES = {
         "method": "propagate", "method_settings": {"alpha": "0.5"}, "strategy": "margin", "strategy_settings": {},
         "loop": {"query_size": "5"},
     },
+    "/api/classes/preview": CLASS_CHANGE,
+    "/api/classes/change": CLASS_CHANGE,
 }  # fmt: skip
 
 
 KINDS = st.sampled_from(["label", "skip", "undo", "flag", "unsure"]) | st.text(max_size=8)
-OFTEN = {"kind": KINDS, "uuid": st.uuids().map(str)}  # else all would be the same answer again
+OFTEN = {
+    "kind": KINDS,
+    "action": st.sampled_from([*classes.ACTIONS]),
+    "uuid": st.uuids().map(str),
+}  # else all would be the same answer again
 
 
 def mutated(path: str) -> st.SearchStrategy[dict]:
