@@ -1,4 +1,4 @@
-"""FORMATS: what leaves the project. A format is `export(instance, db, out, settings) -> Report`."""
+"""FORMATS: what leaves the project. A format is `export(instance, db, out, settings, selection) -> Report`."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageFolderSettings:
-    """One folder per class."""
+    """Copies of the images."""
 
     links: bool = setting(False, "hard links to the originals instead of copies, where the file system can")
 
@@ -32,23 +32,27 @@ class PrefixSettings:
 
 @dataclass(frozen=True)
 class Format(Row):
-    """A row that also says where it writes when nobody says otherwise."""
+    """A row that also says where it writes when nobody says otherwise, and what it can hold."""
 
     out: str = ""
+    entries: str = ""  # of a folder: "package.module:generator", see folders.py
+    unlabeled: bool = False  # can it hold images without a label?
+    of_labels: bool = True  # else it is no list of labels: no filters, no manifest
+    extra: str = ""  # what pip must bring
 
 
 FORMATS: dict[str, Format] = {
     "csv": Format(
         "one row per labeled file, with everything known about its label",
-        NoSettings, "annotator.export.csv:export", out="labels.csv",
+        NoSettings, "annotator.export.csv:export", out="labels.csv", unlabeled=True,
     ),
     "jsonl": Format(
         "the same rows as JSON, one object per line, with true types",
-        NoSettings, "annotator.export.jsonl:export", out="labels.jsonl",
+        NoSettings, "annotator.export.jsonl:export", out="labels.jsonl", unlabeled=True,
     ),
     "labelstudio": Format(
         "Label Studio's tasks with annotations, and suggestions as predictions",
-        PrefixSettings, "annotator.export.labelstudio:export", out="labelstudio.json",
+        PrefixSettings, "annotator.export.labelstudio:export", out="labelstudio.json", unlabeled=True,
     ),
     "labelstudio-min": Format(
         "Label Studio's JSON_MIN, one flat object per file",
@@ -65,9 +69,11 @@ FORMATS: dict[str, Format] = {
     "imagefolder": Format(
         "copies of the labeled images, one folder per class",
         ImageFolderSettings, "annotator.export.imagefolder:export", out="labeled",
+        entries="annotator.export.imagefolder:entries",
     ),
     "model": Format(
         "the classifier: model.safetensors and model.json",
         NoSettings, "annotator.predicting:export_model", out="model",
+        of_labels=False,
     ),
 }  # fmt: skip

@@ -10,20 +10,22 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from annotator.export import Report, tables
-from annotator.store import files
+from annotator.export.selection import ALL, Selection
 from learner.config import NoSettings
 
 
-def export(instance: Path, db: Database, out: Path, settings: NoSettings | None = None) -> Report:
+def export(
+    instance: Path, db: Database, out: Path, settings: NoSettings | None = None, selection: Selection = ALL
+) -> Report:
     """Write the file, replacing an older one; it appears complete or not at all.
 
     Raises AnnotatorError when it cannot be written.
     """
     with tables.text(out) as file:
-        writer = csv.DictWriter(file, tables.COLUMNS, extrasaction="ignore")
+        writer = csv.DictWriter(file, tables.columns(selection), extrasaction="ignore")
         writer.writeheader()
         written = 0
-        for row in files.labeled(db):
+        for row in selection.rows(instance, db):
             writer.writerow(row)
             written += 1
     return Report(written, [])
