@@ -22,6 +22,24 @@ class ImageFolderSettings:
 
 
 @dataclass(frozen=True)
+class UltralyticsSettings(ImageFolderSettings):
+    """Copies in parts to train on and to test on, by the hash of each image."""
+
+    val: float = setting(0.2, "share of the images that validate", high=0.9)
+    test: float = setting(0.0, "share of the images that test; 0: there is no such folder", high=0.9)
+
+
+@dataclass(frozen=True)
+class HuggingFaceSettings(ImageFolderSettings):
+    """Copies beside a file of metadata."""
+
+    metadata: str = setting(
+        "jsonl", "jsonl; or csv, whose reader takes a class called 001 for a number and NA for nothing",
+        choices=("jsonl", "csv"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class PrefixSettings:
     """Where another tool finds the images."""
 
@@ -70,6 +88,26 @@ FORMATS: dict[str, Format] = {
         "copies of the labeled images, one folder per class",
         ImageFolderSettings, "annotator.export.imagefolder:export", out="labeled",
         entries="annotator.export.imagefolder:entries",
+    ),
+    "huggingface": Format(
+        "numbered copies with metadata, for load_dataset(\"imagefolder\")",
+        HuggingFaceSettings, "annotator.export.huggingface:export", out="huggingface",
+        entries="annotator.export.huggingface:entries",
+    ),
+    "ultralytics": Format(
+        "copies in train, val and test, for Ultralytics' classifiers",
+        UltralyticsSettings, "annotator.export.ultralytics:export", out="ultralytics",
+        entries="annotator.export.ultralytics:entries",
+    ),
+    "imagenet": Format(
+        "copies with a list of paths and class numbers",
+        ImageFolderSettings, "annotator.export.imagenet:export", out="imagenet",
+        entries="annotator.export.imagenet:entries",
+    ),
+    "fiftyone": Format(
+        "FiftyOne's FiftyOneImageClassificationDataset",
+        ImageFolderSettings, "annotator.export.fiftyone:export", out="fiftyone",
+        entries="annotator.export.fiftyone:entries",
     ),
     "model": Format(
         "the classifier: model.safetensors and model.json",

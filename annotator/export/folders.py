@@ -7,6 +7,7 @@ labeled.
 
 import io
 import os
+import re
 import shutil
 import time
 import uuid
@@ -14,19 +15,25 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlite_utils import Database
 
+from annotator import images
 from annotator.errors import AnnotatorError
-from annotator.export import Report
-from annotator.export.names import Names, safe_stem
+from annotator.export import Format, Report
+from annotator.export.names import Names, safe_stem, split_suffix
 from annotator.export.selection import ALL, Row, Selection
 from annotator.originals import Unreadable, open_original
 from annotator.store import project as project_store
 
 CLASSES = "classes.json"
+_SUFFIXES = {
+    "JPEG": ".jpg", "MPO": ".jpeg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif",
+    "PPM": ".ppm",
+}  # fmt: skip
 _PIECE = 1 << 20  # bytes
 _LINES = 1000
 
@@ -148,6 +155,13 @@ class _Pipe(io.RawIOBase):
 Entries = Callable[[Sink, Database, list[Row], Any], Iterator[None]]
 
 
+def load(row: Format) -> Entries:
+    """The generator of a folder format."""
+    module, _, name = row.entries.partition(":")
+    entries: Entries = getattr(import_module(module), name)
+    return entries
+
+
 def to_disk(
     entries: Entries, instance: Path, db: Database, out: Path, settings: Any, selection: Selection = ALL
 ) -> Report:
@@ -184,6 +198,29 @@ def class_folders(db: Database, *reserved: str) -> dict[int, str]:
     for name in reserved:
         taken.take(name)
     return {row["id"]: taken.take(safe_stem(row["name"])) for row in project_store.classes(db)}
+
+
+class Flat:
+    """Names for files that lie in one folder: words without a space or a dot, no two alike, and a suffix."""
+
+    def __init__(self) -> None:
+        self._names = Names()
+
+    def take(self, sink: Sink, row: Row) -> str:
+        stem, _ = split_suffix(row["path"].rpartition("/")[2])
+        return self._names.take(safe_stem(re.sub(r"[^\w-]+", "_", stem))) + suffix(sink, row)
+
+
+def suffix(sink: Sink, row: Row) -> str:
+    """The file's suffix if readers know it, else one for its content: many look at nothing else."""
+    _, found = split_suffix(row["path"].rpartition("/")[2])
+    if found.lower() in _SUFFIXES.values():
+        return found.lower()
+    try:
+        with open_original(sink.photos, row["file"]) as file:
+            return _SUFFIXES.get(images.format_of(file), ".img")
+    except (Unreadable, images.BadImage):
+        return ".img"  # and `original` says why it is skipped
 
 
 def _free_target(out: Path, photos: Path) -> Path:

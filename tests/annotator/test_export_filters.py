@@ -1,10 +1,12 @@
 """What an export takes and leaves, and the manifest beside it."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -282,3 +284,9 @@ def test_asking_for_a_few_images_gives_what_asking_for_all_does(place):
         every = [row for row in files.labeled(place.db, filters) if row["image"] in few]
         assert list(files.labeled(place.db, filters, images=few)) == every
     assert labels.cursor(place.db) > 0
+
+
+def test_every_filter_is_documented():
+    text = (Path(__file__).parents[2] / "docs/formats.md").read_text("utf-8")
+    missing = [field.name for field in dataclasses.fields(Filters) if f"--{field.name.replace('_', '-')}" not in text]
+    assert missing == []
