@@ -68,6 +68,10 @@ FORMATS: dict[str, Format] = {
         "the same rows as JSON, one object per line, with true types",
         NoSettings, "annotator.export.jsonl:export", out="labels.jsonl", unlabeled=True,
     ),
+    "parquet": Format(
+        "the same rows as Parquet, with typed columns",
+        NoSettings, "annotator.export.parquet:export", out="labels.parquet", unlabeled=True, extra="parquet",
+    ),
     "labelstudio": Format(
         "Label Studio's tasks with annotations, and suggestions as predictions",
         PrefixSettings, "annotator.export.labelstudio:export", out="labelstudio.json", unlabeled=True,
@@ -93,6 +97,10 @@ FORMATS: dict[str, Format] = {
         "numbered copies with metadata, for load_dataset(\"imagefolder\")",
         HuggingFaceSettings, "annotator.export.huggingface:export", out="huggingface",
         entries="annotator.export.huggingface:entries",
+    ),
+    "datasets": Format(
+        "one Parquet file with the images and Hugging Face's features, for load_dataset(\"parquet\")",
+        NoSettings, "annotator.export.parquet:export_images", out="dataset.parquet", unlabeled=True, extra="parquet",
     ),
     "ultralytics": Format(
         "copies in train, val and test, for Ultralytics' classifiers",
