@@ -22,10 +22,11 @@ def export(
     Raises AnnotatorError when it cannot be written.
     """
     with tables.text(out) as file:
-        writer = csv.DictWriter(file, tables.columns(selection), extrasaction="ignore")
-        writer.writeheader()
+        columns = tables.columns(selection)
+        writer = csv.writer(file)
+        writer.writerow(columns)
         written = 0
         for row in selection.rows(instance, db):
-            writer.writerow(row)
+            writer.writerow(map(row.__getitem__, columns))
             written += 1
     return Report(written, [])

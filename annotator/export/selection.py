@@ -22,11 +22,12 @@ class Selection:
     filters: Filters = EVERY_LABEL
     images: tuple[int, ...] | None = None  # only these, for a sample
     watch: Callable[[Row], None] | None = None
+    people: bool = False  # with all who gave the label; also where somebody watches
 
     def rows(self, instance: Path, db: Database) -> Iterator[Row]:
         """Files by path; see `files.labeled`. Raises AnnotatorError for a filter that names what is not there."""
         check(db, self.filters)
-        found = files.labeled(db, self.filters, images=self.images, people=self.watch is not None)
+        found = files.labeled(db, self.filters, images=self.images, people=self.people or self.watch is not None)
         if self.filters.unlabeled:
             found = _with_predictions(instance, db, found)
         return self._watched(found) if self.watch else found

@@ -19,6 +19,7 @@ class Page(NamedTuple):
 PAGES = {
     "label": Page("annotator.pages.label", "label.page", "Label"),
     "progress": Page("annotator.pages.progress", "progress.page", "Progress"),
+    "export": Page("annotator.pages.export", "export.page", "Export"),
     "settings": Page("annotator.pages.settings", "settings.page", "Settings"),
     "files": Page("annotator.pages.files", "files.page", "Files"),
     "image": Page("annotator.pages.image", "image.show", None),
