@@ -1,10 +1,13 @@
 """FORMATS: what leaves the project. A format is `export(instance, db, out, settings, selection) -> Report`."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from learner.config import NoSettings, setting
 from learner.registry import Row
+
+_LIBRARIES = {"parquet": "pyarrow"}  # extra -> what it brings
 
 
 class Report(NamedTuple):
@@ -56,7 +59,11 @@ class Format(Row):
     entries: str = ""  # of a folder: "package.module:generator", see folders.py
     unlabeled: bool = False  # can it hold images without a label?
     of_labels: bool = True  # else it is no list of labels: no filters, no manifest
-    extra: str = ""  # what pip must bring
+    extra: str = ""  # what pip must bring: annotator[extra]
+
+    def missing(self) -> bool:
+        """Is the library of the extra not there? Nothing is imported."""
+        return bool(self.extra) and find_spec(_LIBRARIES[self.extra]) is None
 
 
 FORMATS: dict[str, Format] = {

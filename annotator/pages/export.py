@@ -52,6 +52,7 @@ def page() -> ResponseReturnValue:
 def _format(name: str, row: Any) -> dict[str, Any]:
     return {
         "name": name, "summary": row.summary, "of_labels": row.of_labels, "unlabeled": row.unlabeled,
+        "extra": row.extra if row.missing() else "",
         "fields": list(_fields(row.settings, f"{name}.", {})),
     }  # fmt: skip
 

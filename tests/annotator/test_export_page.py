@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from places import CLASSES, everything, opening
 
-from annotator import create_app, images
+from annotator import create_app, export, images
 from annotator.cli import main
 from annotator.export import FORMATS
 from annotator.pages import export as page
@@ -169,6 +169,14 @@ def test_the_model_is_an_archive(learned):
     with client.get("/export/download?format=model") as answer, zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         assert {name.rpartition("/")[2] for name in archive.namelist()} == {"model.json", "model.safetensors"}
     assert left(learned) == []
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_format_whose_library_is_missing_cannot_be_chosen(client, is_there, monkeypatch):
+    monkeypatch.setattr(export, "find_spec", lambda name: object() if is_there else None)
+    html = client.get("/export").text
+    assert ("annotator[parquet]" in html) != is_there
+    assert html.count(" disabled") == (0 if is_there else 2)
 
 
 def test_links_are_for_the_command_line(client):
