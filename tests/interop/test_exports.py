@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torchvision.datasets import ImageFolder
 
+from annotator import create_app
 from annotator.errors import AnnotatorError
 from annotator.export import csv as csv_format
 from annotator.export.filters import Filters
@@ -239,3 +240,14 @@ def test_our_json_min_is_the_one_of_label_studio(place):
     same = ("image", "choice", "id", "annotation_id")
     assert [[item[key] for key in same] for item in ours] == [[item[key] for key in same] for item in theirs]
     assert set(theirs[0]) <= set(ours[0])
+
+
+@pytest.mark.parametrize("name", ["parquet", "datasets"])
+def test_the_export_page_shows_and_sends_parquet(place, name):
+    client = create_app(place.instance).test_client()
+    answer = client.get(f"/api/export?format={name}").json
+    assert answer["files"] == 6
+    assert "path: string" in answer["sample"].splitlines()
+    assert "bytes" in answer["sample"] or name == "parquet"
+    with client.get(f"/export/download?format={name}") as sent:
+        assert pq.read_table(pa.BufferReader(sent.data)).num_rows == 6
