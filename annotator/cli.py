@@ -13,7 +13,8 @@ from annotator.cli_people import user
 from annotator.cli_research import features, replay, report, simulate
 from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, Report
-from annotator.options import INSTANCE, facts, pairs, serving_options
+from annotator.export.filters import Filters
+from annotator.options import INSTANCE, facts, fields_of, pairs, serving_options
 from learner.config import resolve
 from learner.errors import LearnerError
 from learner.registry import lookup
@@ -148,15 +149,21 @@ def restore(archive: Path, instance: Path) -> None:
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: by format]")
 @click.option("--set", "values", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the format.")
+@click.option("--manifest", is_flag=True, help="Write beside it, as JSON, where each label came from.")
+@fields_of(Filters)
 @INSTANCE
-def export(format: str, out: Path | None, values: dict[str, str], instance: Path) -> None:
+def export(
+    format: str, out: Path | None, values: dict[str, str], manifest: bool, instance: Path, **filters: Any
+) -> None:
     """Take the labeled subset, or the model, away."""
+    from annotator.export.running import run
     from annotator.store import db as store
 
     row = lookup("format", FORMATS, format)
     target = out or Path(row.out)
     db = store.upgrade(instance / store.FILE)
-    _say(target, row.load()(instance, db, target, resolve(row.settings, values)))
+    taken = resolve(Filters, filters)
+    _say(target, run(instance, db, format, target, resolve(row.settings, values), taken, with_manifest=manifest))
 
 
 def _say(out: Path, report: Report) -> None:

@@ -91,6 +91,12 @@ def check(source: bytes | BinaryIO) -> None:
         _open(source)
 
 
+def format_of(source: bytes | BinaryIO) -> str:
+    """JPEG, PNG and so on, by the header, as Pillow calls it. Raises BadImage."""
+    with _only_bad_image():
+        return str(_open(source).format)
+
+
 def _its_turn(image: Image.Image) -> AbstractContextManager[object]:
     """What a large image waits for."""
     return _LARGE if image.width * image.height >= ALONE_FROM else nullcontext()

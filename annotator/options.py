@@ -1,5 +1,6 @@
 """Options that several commands have, and what they say of a project."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,27 @@ def learning_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def fields_of(cls: type) -> Callable[[F], F]:
+    """One option for each field of a dataclass of settings."""
+
+    def add(function: F) -> F:
+        for field in reversed(dataclasses.fields(cls)):
+            function = _option(field)(function)
+        return function
+
+    return add
+
+
+def _option(field: "dataclasses.Field[Any]") -> Callable[[F], F]:
+    help, choices = field.metadata["help"], field.metadata["choices"]
+    name = "--" + field.name.replace("_", "-")
+    text = help[0].upper() + help[1:] + "."
+    if isinstance(field.default, bool):
+        return click.option(name, is_flag=True, help=text)
+    kind = click.Choice(list(choices)) if choices else None
+    return click.option(name, type=kind, default=field.default, multiple=isinstance(field.default, tuple), help=text)
 
 
 def serving_options(function: F) -> F:

@@ -11,6 +11,7 @@ from sqlite_utils import Database
 from annotator import predictions
 from annotator.errors import AnnotatorError
 from annotator.export import Report
+from annotator.export.selection import ALL, Selection
 from annotator.images import BadImage, read_training
 from annotator.importing.walk import walk
 from annotator.originals import Unreadable, open_original, printable
@@ -21,6 +22,7 @@ from learner.config import NoSettings
 
 BATCH = 256
 COLUMNS = ("path", "class", "confidence")
+MODEL = ("model.safetensors", "model.json")
 
 
 def latest_model(instance: Path, db: Database) -> Path:
@@ -31,16 +33,17 @@ def latest_model(instance: Path, db: Database) -> Path:
     return instance / str(row["folder"])
 
 
-def export_model(instance: Path, db: Database, out: Path, settings: NoSettings) -> Report:
-    """Copy model.safetensors and model.json into a new folder."""
+def export_model(
+    instance: Path, db: Database, out: Path, settings: NoSettings | None = None, selection: Selection = ALL
+) -> Report:
+    """Copy model.safetensors and model.json into a new folder; it takes no filters."""
     if out.exists() and any(out.iterdir()):
         raise AnnotatorError(f"{out} is not empty; name another folder with --out")
     source = latest_model(instance, db)
     out.mkdir(parents=True, exist_ok=True)
-    names = ("model.safetensors", "model.json")
-    for name in names:
+    for name in MODEL:
         shutil.copy2(source / name, out / name)
-    return Report(len(names), [])
+    return Report(len(MODEL), [])
 
 
 def predict_folder(folder: Path, out: Path, model: Path) -> Report:

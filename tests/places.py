@@ -11,8 +11,10 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-from annotator.export import ImageFolderSettings, imagefolder
+from annotator.export import FORMATS, ImageFolderSettings, imagefolder
 from annotator.export import csv as csv_format
+from annotator.export.filters import EVERY_LABEL
+from annotator.export.running import run
 from annotator.importing.folder import scan
 from annotator.originals import printable
 from annotator.store import db as store
@@ -72,6 +74,11 @@ class Place:
             rows = list(csv.DictReader(file))
         assert report.written == len(rows)
         return rows
+
+    def export(self, name, out="out", filters=EVERY_LABEL, with_manifest=False, **settings):
+        """What `annotator export` does."""
+        settings = FORMATS[name].settings(**settings)
+        return run(self.instance, self.db, name, self.root / out, settings, filters, with_manifest=with_manifest)
 
     def folders(self, out="out", **settings):
         return imagefolder.export(self.instance, self.db, self.root / out, ImageFolderSettings(**settings))

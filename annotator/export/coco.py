@@ -7,13 +7,16 @@ from typing import Any
 from sqlite_utils import Database
 
 from annotator.export import Report, tables
-from annotator.store import files, project
+from annotator.export.selection import ALL, Selection
+from annotator.store import project
 from learner.config import NoSettings
 
 
-def export(instance: Path, db: Database, out: Path, settings: NoSettings | None = None) -> Report:
+def export(
+    instance: Path, db: Database, out: Path, settings: NoSettings | None = None, selection: Selection = ALL
+) -> Report:
     """Write the file; sizes are those of the turned image. Raises AnnotatorError when it cannot be written."""
-    rows = list(enumerate(files.labeled(db), 1))
+    rows = list(enumerate(selection.rows(instance, db), 1))
     content = {
         "info": {"description": str(project.facts(db)["name"])},
         "images": [_image(number, row) for number, row in rows],

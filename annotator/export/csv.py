@@ -10,20 +10,23 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from annotator.export import Report, tables
-from annotator.store import files
+from annotator.export.selection import ALL, Selection
 from learner.config import NoSettings
 
 
-def export(instance: Path, db: Database, out: Path, settings: NoSettings | None = None) -> Report:
+def export(
+    instance: Path, db: Database, out: Path, settings: NoSettings | None = None, selection: Selection = ALL
+) -> Report:
     """Write the file, replacing an older one; it appears complete or not at all.
 
     Raises AnnotatorError when it cannot be written.
     """
     with tables.text(out) as file:
-        writer = csv.DictWriter(file, tables.COLUMNS, extrasaction="ignore")
-        writer.writeheader()
+        columns = tables.columns(selection)
+        writer = csv.writer(file)
+        writer.writerow(columns)
         written = 0
-        for row in files.labeled(db):
-            writer.writerow(row)
+        for row in selection.rows(instance, db):
+            writer.writerow(map(row.__getitem__, columns))
             written += 1
     return Report(written, [])

@@ -7,15 +7,18 @@ from typing import Any
 from sqlite_utils import Database
 
 from annotator.export import PrefixSettings, Report, tables
+from annotator.export.selection import ALL, Selection
 from annotator.store import project
 
 _DEFAULT = PrefixSettings()
 
 
-def export(instance: Path, db: Database, out: Path, settings: PrefixSettings = _DEFAULT) -> Report:
+def export(
+    instance: Path, db: Database, out: Path, settings: PrefixSettings = _DEFAULT, selection: Selection = ALL
+) -> Report:
     """One accepted task per file. Raises AnnotatorError when the file cannot be written."""
     options = [{"id": row["name"], "text": row["name"]} for row in project.classes(db)]
-    tasks = (_task(row, options, settings.prefix) for row in tables.typed(db))
+    tasks = (_task(row, options, settings.prefix) for row in tables.json_rows(instance, db, selection))
     with tables.text(out) as file:
         return Report(tables.write_lines(file, tasks), [])
 

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError
+from annotator.export.selection import PREDICTED, Row, Selection
 from annotator.originals import from_printable
-from annotator.store import copy, files
+from annotator.store import copy
 
 COLUMNS = (
     "path", "image", "sha256", "class", "person", "status", "round", "source", "strategy", "score",
@@ -33,20 +34,30 @@ def text(out: Path) -> Iterator[TextIO]:
         raise AnnotatorError(f"cannot write {out}: {error.strerror}") from None
 
 
-def typed(db: Database) -> Iterator[dict[str, Any]]:
+def columns(selection: Selection) -> tuple[str, ...]:
+    """Of the CSV export, and of what holds the same."""
+    return COLUMNS + (PREDICTED if selection.filters.unlabeled else ())
+
+
+def typed(instance: Path, db: Database, selection: Selection) -> Iterator[Row]:
     """The rows of the CSV export with true types: numbers, true or false, null for what is not known."""
-    return (_typed(row) for row in files.labeled(db))
+    names = columns(selection)
+    for row in selection.rows(instance, db):
+        values = {name: row[name] for name in names}
+        if row["class"] is not None:
+            values["suggestion_shown"] = bool(row["suggestion_shown"])
+        yield values
 
 
-def _typed(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: such a number is null."""
-    values = {name: row[name] for name in COLUMNS}
-    values["suggestion_shown"] = bool(values["suggestion_shown"])
-    return {name: None if _endless(value) else value for name, value in values.items()}
+def json_rows(instance: Path, db: Database, selection: Selection) -> Iterator[Row]:
+    """The same for JSON, which has no infinity: such a number is null."""
+    for row in typed(instance, db, selection):
+        yield {name: finite(value) for name, value in row.items()}
 
 
-def _endless(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+def finite(value: Any) -> Any:
+    """None for a number that JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_lines(file: TextIO, items: Iterable[Any]) -> int:

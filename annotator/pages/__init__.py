@@ -20,6 +20,7 @@ PAGES = {
     "label": Page("annotator.pages.label", "label.page", "Label"),
     "progress": Page("annotator.pages.progress", "progress.page", "Progress"),
     "classes": Page("annotator.pages.classes", "classes.page", "Classes"),
+    "export": Page("annotator.pages.export", "export.page", "Export"),
     "settings": Page("annotator.pages.settings", "settings.page", "Settings"),
     "files": Page("annotator.pages.files", "files.page", "Files"),
     "people": Page("annotator.pages.people", "people.page", "People"),

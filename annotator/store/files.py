@@ -1,10 +1,12 @@
 """Files: where each image lies in the project's folder, and what is wrong with the others."""
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
+from annotator.export.filters import EVERY_LABEL, Filters, moment
 from annotator.originals import printable
 
 
@@ -48,26 +50,68 @@ def present(db: Database, image_ids: Iterable[int]) -> Iterator[tuple[int, bytes
     yield from db.execute(f"SELECT image_id, path FROM files WHERE {chosen} ORDER BY 1, 2").fetchall()
 
 
-# what is exported: every file that is there, and those of images that have none left
-_EXPORTED = """SELECT files.path AS file, files.name AS path, images.id AS image, sha256, width, height,
-        classes.id AS class_id, classes.name AS class, people.name AS person, current.status, round, source,
-        strategy, score, probability, model, suggested.name AS suggested, suggestion_shown, via, seconds,
-        labels.created, uuid
+_FILE = "files.path AS file, files.name AS path, images.id AS image, sha256, width, height, audit"
+# every file that is there, and those of labeled images that have none left
+_LABELED = """SELECT {file}, classes.id AS class_id, classes.name AS class, people.name AS person, current.status,
+        round, source, strategy, score, probability, model, suggested.name AS suggested, suggestion_shown, via,
+        seconds, labels.created, uuid{people}
     FROM current
     JOIN labels ON labels.id = (
         SELECT max(id) FROM answers
-        WHERE image_id = current.image_id AND kind = 'label' AND class_id = current.class_id)
+        WHERE image_id = current.image_id AND kind = 'label' AND class_id = current.class_id{answer})
     JOIN images ON images.id = current.image_id
     JOIN files ON files.image_id = images.id AND (NOT files.missing OR images.aside IS NOT NULL)
     JOIN classes ON classes.id = current.class_id
     JOIN people ON people.id = person_id
     LEFT JOIN classes AS suggested ON suggested.id = suggested_id
-    WHERE current.status = 'label' ORDER BY file"""
+    WHERE current.status = 'label'{image}"""
+_UNLABELED = """SELECT {file}, NULL, NULL, NULL, coalesce(current.status, ''),
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL{people}
+    FROM files JOIN images ON images.id = files.image_id
+    LEFT JOIN (SELECT image_id, status FROM current{some}) AS current ON current.image_id = images.id
+    WHERE coalesce(current.status, '') <> 'label' AND NOT files.missing AND images.aside IS NULL{image}"""
+_PEOPLE = """, (SELECT json_group_array(name) FROM (
+        SELECT DISTINCT p.name FROM answers AS a JOIN people AS p ON p.id = a.person_id
+        WHERE a.image_id = current.image_id AND a.kind = 'label' AND a.class_id = current.class_id
+        ORDER BY p.name)) AS people"""
+_AGREED = """ AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.image_id = current.image_id
+        AND a.kind <> 'skip' AND (a.kind <> 'label' OR a.class_id <> current.class_id))"""
+_AUDIT = {"include": "", "only": " AND images.audit", "exclude": " AND NOT images.audit"}
 
 
-def labeled(db: Database) -> Iterator[dict[str, Any]]:
+def labeled(
+    db: Database, filters: Filters = EVERY_LABEL, *, images: Iterable[int] | None = None, people: bool = False
+) -> Iterator[dict[str, Any]]:
     """Every file of every image with a current label, by path, with the latest answer that says so.
 
-    `file` is the path as bytes, `path` the same as text.
+    `file` is the path as bytes, `path` the same as text. With `filters.unlabeled` also the other images, without
+    a class. `images`: only these. `people`: adds all who gave the label, as a JSON list.
     """
-    return db.query(_EXPORTED)
+    values = {"since": moment(filters.since), "person": filters.person, "source": filters.source}
+    values["names"] = json.dumps(filters.only_class)
+    parts = {"file": _FILE, "answer": _on_answers(filters), "people": _PEOPLE if people else ""}
+    audit = _AUDIT[filters.audit]
+    sql = _LABELED.format(**parts, image=audit + _on_labels(filters) + _among("current.image_id", images))
+    if filters.unlabeled:
+        parts |= {"people": ", '[]'" if people else "", "some": _among("image_id", images, "WHERE")}
+        sql += " UNION ALL " + _UNLABELED.format(**parts, image=audit + _among("images.id", images))
+    return db.query(sql + " ORDER BY file", values)
+
+
+def _on_answers(filters: Filters) -> str:
+    """Conditions on the answer that gave the label."""
+    since = " AND created >= :since" if filters.since else ""
+    source = " AND source = :source" if filters.source else ""
+    person = " AND person_id = (SELECT id FROM people WHERE name = :person)" if filters.person else ""
+    return since + source + person
+
+
+def _on_labels(filters: Filters) -> str:
+    """Conditions on the label itself."""
+    some = " AND classes.name IN (SELECT value FROM json_each(:names))" if filters.only_class else ""
+    return some + (_AGREED if filters.agreed else "")
+
+
+def _among(column: str, images: Iterable[int] | None, word: str = "AND") -> str:
+    """A list of ids reaches into the view `current`: the others are not looked at."""
+    return "" if images is None else f" {word} {column} IN ({','.join(str(int(image)) for image in images)})"

@@ -38,6 +38,11 @@ def classes(db: Database) -> list[dict[str, Any]]:
     return list(db.query(sql))
 
 
+def class_positions(db: Database) -> dict[int, int]:
+    """Class id -> its place among those that are offered, from 0."""
+    return {row["id"]: position for position, row in enumerate(classes(db))}
+
+
 def class_titles(db: Database) -> dict[int, str]:
     """Id -> name of every class, retired and merged ones too."""
     return dict(db.execute("SELECT id, name FROM classes").fetchall())

@@ -10,7 +10,7 @@ import pytest
 from places import CLASSES, everything, opening
 
 from annotator.errors import AnnotatorError
-from annotator.export import FORMATS, imagefolder
+from annotator.export import FORMATS, folders
 from annotator.export import csv as csv_format
 from annotator.importing.folder import scan
 from annotator.originals import from_printable
@@ -267,5 +267,5 @@ def test_nothing_is_written_outside_of_the_target(tmp_path):
     (tmp_path / "out/link").symlink_to(tmp_path / "out-side")
     for names in (("..", "out-side", "a"), ("../out-side/a",), ("/etc/a",), ("link", "a")):
         with pytest.raises(AnnotatorError, match="outside"):
-            imagefolder.contained(tmp_path / "out", *names)
-    assert imagefolder.contained(tmp_path / "out", "cat", "a.png") == tmp_path / "out/cat/a.png"
+            folders.contained(tmp_path / "out", *names)
+    assert folders.contained(tmp_path / "out", "cat", "a.png") == tmp_path / "out/cat/a.png"

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -159,6 +160,14 @@ def test_behind_a_prefix_a_path_is_percent_encoded(place, name, names):
     tails = [path.removeprefix(prefix) for path, _ in TABLES[name](exported(place, name, prefix=prefix)[1])]
     assert not any(set(tail) & set(' "#&?+\n') for tail in tails)
     assert sorted(map(unquote_to_bytes, tails)) == sorted(from_printable(path) for path, _, _ in place.truth())
+
+
+@pytest.mark.parametrize("name", ["parquet", "datasets"])
+def test_a_missing_library_is_named_with_its_extra(place, name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(AnnotatorError, match=r"pip install 'annotator\[parquet\]'"):
+        exported(place, name)
+    assert {path.name for path in place.root.iterdir()} == {"photos", "instance"}
 
 
 def test_the_page_of_formats_lists_them_all():

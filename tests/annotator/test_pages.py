@@ -50,7 +50,7 @@ def browser(instance: Path) -> Browser:
 
 
 READING = ["/", "/progress", "/classes", "/settings", "/files", "/api/status", "/api/progress", "/api/history"]
-READING += ["/api/classes", "/api/classes/all"]
+READING += ["/api/classes", "/api/classes/all", "/export", "/api/export"]
 
 
 @pytest.mark.parametrize("path", READING)
