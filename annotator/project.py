@@ -77,8 +77,8 @@ class StoreProject:
         return ImageSet(ids, pixels, rows, flip=facts["flip"], originals=originals, cache=self.instance / FEATURES)
 
     def news(self, cursor: int) -> News:
-        self._classes = project_store.class_positions(self.db)
         with store.snapshot(self.db):
+            self._classes = project_store.class_positions(self.db)
             newest = labels.cursor(self.db)
             changed = labels.changed_since(self.db, cursor) if newest > cursor else []
         trained = {row["image_id"]: self._classes[row["class_id"]] for row in changed if row["status"] == "label"}
@@ -99,8 +99,8 @@ class StoreProject:
             return None  # it is gone or damaged: the round starts anew
 
     def exam(self) -> Exam | None:
-        """The audit as far as it is labeled."""
-        answers = dict(labels.audit_labels(self.db))
+        """The audit as far as it is labeled, with the classes that the round knows: others may have come meanwhile."""
+        answers = {image: c for image, c in labels.audit_labels(self.db) if c in self._classes}
         if not answers:
             return None
         ids, rows = self._rows(audit=True)

@@ -26,6 +26,11 @@ def known(db: Database) -> dict[bytes, Known]:
     return {path: Known(*values) for path, *values in db.execute(sql)}
 
 
+def named(db: Database) -> Iterator[tuple[str, int]]:
+    """(name, image id) of every file that is an image, or was one when last seen."""
+    yield from db.execute("SELECT name, image_id FROM files WHERE image_id IS NOT NULL")
+
+
 def put(db: Database, path: bytes, file: Known) -> None:
     """Store what is known of a file now. Call inside `write`."""
     sql = """INSERT INTO files (path, name, image_id, size, mtime_ns, missing, problem)
