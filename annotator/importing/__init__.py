@@ -29,4 +29,16 @@ SOURCES: dict[str, Source] = {
         "our own JSON lines, and any with a path and a class in each object",
         NoSettings, "annotator.importing.jsonl:read", suffixes=(".jsonl", ".ndjson"),
     ),
+    "labelstudio": Source(
+        "Label Studio's tasks or JSON_MIN, and any JSON list of objects with a path and a class",
+        NoSettings, "annotator.importing.labelstudio:read",
+    ),
+    "prodigy": Source(
+        "Prodigy's JSONL of its choice interface",
+        NoSettings, "annotator.importing.prodigy:read",
+    ),
+    "classfolders": Source(
+        "a folder with a sub folder per class",
+        NoSettings, "annotator.importing.classfolders:read",
+    ),
 }  # fmt: skip

@@ -58,7 +58,7 @@ class Index:
         return image, how
 
     def _by_path(self, path: str) -> tuple[int, str]:
-        if not path.strip():
+        if not path:
             raise Unmatched("no path")
         if len(path) > LONGEST_PATH:
             raise Unmatched(f"a path of more than {LONGEST_PATH:,} characters")

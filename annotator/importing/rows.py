@@ -49,18 +49,18 @@ class Asked:
 
     def columns(self, names: Iterable[str], where: object) -> Columns:
         """Among these columns. Raises AnnotatorError when one that is needed is not there."""
-        have = {name.strip().casefold(): name for name in reversed(list(names))}
-        path = _column(have, self.path_column, PATHS)
-        class_name = _column(have, self.class_column, CLASSES)
-        person = _column(have, self.person_column, PEOPLE)
-        for column, asked, what in (
+        have = list(names)
+        path = column(have, self.path_column, PATHS)
+        class_name = column(have, self.class_column, CLASSES)
+        person = column(have, self.person_column, PEOPLE)
+        for found, asked, what in (
             (path, self.path_column, "path"),
             (class_name, self.class_column, "class"),
             (person or not self.person_column, self.person_column, "person"),
         ):
-            if not column:
-                raise AnnotatorError(_no_column(where, asked, what, have.values()))
-        return Columns(path, class_name, person, _column(have, "", ("sha256",)))
+            if not found:
+                raise AnnotatorError(_no_column(where, asked, what, have))
+        return Columns(path, class_name, person, column(have, "", ("sha256",)))
 
     def said(self, line: int, values: Mapping[str, Any], where: object = "the row") -> Said:
         """What an object of JSON says, whose keys are columns."""
@@ -73,13 +73,15 @@ class Asked:
         return Said(line, path, class_name, sha256, person)
 
 
-def _column(have: Mapping[str, str], asked: str, usual: Iterable[str]) -> str:
+def column(names: Iterable[str], asked: str, usual: Iterable[str]) -> str:
+    """The first of these names that was asked for, or else is usual, in capitals or not; empty: there is none."""
+    have = {name.strip().casefold(): name for name in reversed(list(names))}
     wanted = [asked.strip().casefold()] if asked else usual
     return next((have[name] for name in wanted if name in have), "")
 
 
-def _no_column(where: object, asked: str, what: str, have: Iterable[str]) -> str:
-    listed = ", ".join(f"{name:.40}" for name in reversed(list(have)[-20:])) or "none"
+def _no_column(where: object, asked: str, what: str, have: list[str]) -> str:
+    listed = ", ".join(shown(name, 40) for name in have[:20]) or "none"
     if asked:
         return f"{where} has no column {asked!r}; it has {listed}"
     return f"{where} has no column that is known to hold a {what}; name one of {listed} with --{what}-column"
