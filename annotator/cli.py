@@ -197,6 +197,19 @@ def import_labels(source: Path, kind: str | None, report: Path | None, instance:
 
 
 @main.command()
+@INSTANCE
+def rescan(instance: Path) -> None:
+    """Look for new, changed and removed images in the project's folder, also while the server runs."""
+    from annotator import importer
+    from annotator.store import db as store
+
+    store.upgrade(instance / store.FILE).close()
+    counts = importer.look(instance, lambda: False)
+    found = f"{counts.images} images that can be asked, {counts.new} of them new, {counts.aside} set aside"
+    click.echo(f"{counts.files} files: {found}")
+
+
+@main.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("predictions.csv"), show_default=True)
 @click.option(

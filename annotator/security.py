@@ -15,6 +15,8 @@ from annotator.errors import AnnotatorError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_BODY_BYTES = 64 * 1024
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024  # of requests that bring files
+UPLOADS = frozenset({"files.upload", "files.upload_form"})  # endpoints of such requests
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -22,7 +24,7 @@ _POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -61,6 +63,8 @@ def init_app(app: Flask, *, hosts: frozenset[str], token: str | None) -> None:
     def check_origin() -> None:
         _check_host(hosts)
         _check_origin()
+        if request.endpoint in UPLOADS:
+            request.max_content_length = MAX_UPLOAD_BYTES
 
     if token is not None:
         app.before_request(lambda: _check_token(token))

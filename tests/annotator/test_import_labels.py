@@ -332,6 +332,7 @@ def test_killed_in_the_middle_and_imported_again_equals_once(make):
     assert {row[1:4] for row in stored(place)} == once
 
 
+@pytest.mark.long
 def test_an_import_is_news_to_the_learner(instance, tmp_path):
     from annotator.worker import Worker
 

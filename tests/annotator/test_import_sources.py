@@ -50,8 +50,8 @@ def test_annotations_of_label_studio_are_labels_and_predictions_are_not(place):
 def test_bad_tasks_are_refused_one_by_one_with_their_lines(place):
     bad = [
         task("0.png", "cat", "Cat"), task("x.png", "cat"), {"data": {"text": "a"}, "annotations": []},
-        task("0.png", 7.5), {"data": {"image": "0.png"}, "annotations": {"a": 1}}, {"data": {"image": ["a", "b"]}}, 5, [],
-        task("0.png", result="cat"), {"image": "0.png", "choice": {"choices": ["cat", "Cat"]}},
+        task("0.png", 7.5), {"data": {"image": "0.png"}, "annotations": {"a": 1}}, {"data": {"image": ["a", "b"]}}, 5,
+        [], task("0.png", result="cat"), {"image": "0.png", "choice": {"choices": ["cat", "Cat"]}},
     ]  # fmt: skip
     text = "[\n" + ",\n".join(map(json.dumps, [*bad, task("1.png", "cat")])) + "\n]"
     outcome, left_out = take(place, write(place, text, "export.json"))

@@ -14,6 +14,7 @@ from annotator.pages import PAGES
 from annotator.store import db as store
 
 CHANGING = ["/api/label", "/api/next", "/api/release", "/api/heartbeat", "/api/learner/pause", "/api/settings"]
+CHANGING += ["/api/rescan", "/api/upload", "/files/rescan", "/files/upload"]
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
