@@ -81,7 +81,7 @@ async function poll() {
     announce(importing.error ?? `Looking for new images${part(importing) ? `: ${part(importing)}` : ""}.`);
   } else if (looking) {
     const all = make("a", { href: "/files" }, "Show the lists again");
-    announce(`Done: ${status.images.toLocaleString("en")} images, ${status.problems} files set aside. `);
+    announce(`Done: ${status.images.toLocaleString("en")} images, ${status.problems.toLocaleString("en")} set aside. `);
     find("#said").append(all);
   }
   looking = importing !== null;

@@ -37,6 +37,10 @@ SOURCES: dict[str, Source] = {
         "Prodigy's JSONL of its choice interface",
         NoSettings, "annotator.importing.prodigy:read",
     ),
+    "parquet": Source(
+        "a Parquet file with a column of paths and one of classes",
+        NoSettings, "annotator.importing.parquet:read", suffixes=(".parquet", ".pq"),
+    ),
     "classfolders": Source(
         "a folder with a sub folder per class",
         NoSettings, "annotator.importing.classfolders:read",

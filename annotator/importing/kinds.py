@@ -17,6 +17,8 @@ def kind_of(path: Path) -> str:
     by_name = next((name for name, row in SOURCES.items() if path.suffix.lower() in row.suffixes), "")
     if by_name not in ("", "jsonl"):
         return by_name
+    if start.startswith(b"PAR1"):
+        return "parquet"
     return _by_content(start.decode("utf-8-sig", "replace").lstrip(), path.name)
 
 

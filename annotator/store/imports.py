@@ -103,8 +103,9 @@ def say(db: Database, key: Iterable[str | int], image_id: int, class_id: int, pe
 
 
 def _append(db: Database, person: str, **values: str | int) -> None:
-    origin = {"person_id": person_id(db, person), "source": "import", "via": "import", "created": utc_now()}
-    db.table("labels").insert(origin | values, ignore=True)
+    row = {"person_id": person_id(db, person), "source": "import", "via": "import", "created": utc_now()} | values
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    db.execute(f"INSERT OR IGNORE INTO labels ({names}) VALUES ({marks})", list(row.values()))
 
 
 def _listed(ids: Iterable[int]) -> str:

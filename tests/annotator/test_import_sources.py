@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 from places import opening
@@ -105,6 +106,12 @@ def test_prodigy_counts_what_was_accepted(place):
     outcome, left_out = take(place, write(place, "\n".join(map(json.dumps, tasks)), "x.jsonl"))
     assert current(place) == {"0.png": "Cat", "2.png": "cat"}
     assert (outcome.empty, [row.line for row in left_out]) == (1, [4, 5])
+
+
+def test_without_pyarrow_a_parquet_file_is_one_clear_line(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(AnnotatorError, match=r"needs pyarrow: pip install 'annotator\[parquet\]'"):
+        take(place, write(place, b"PAR1...", "labels"))
 
 
 def export_folders(place):
