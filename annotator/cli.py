@@ -14,6 +14,7 @@ from annotator.cli_research import features, replay, report, simulate
 from annotator.errors import AnnotatorError
 from annotator.export import FORMATS, Report
 from annotator.export.filters import Filters
+from annotator.importing import SOURCES
 from annotator.options import INSTANCE, facts, fields_of, pairs, serving_options
 from learner.config import resolve
 from learner.errors import LearnerError
@@ -171,6 +172,49 @@ def _say(out: Path, report: Report) -> None:
     click.echo(f"{out}: {report.written} written")
     for name, reason in report.skipped:
         click.echo(f"left out {name}: {reason}", err=True)
+
+
+@main.command("import")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--format", "kind", type=click.Choice(list(SOURCES)), help="What it is.  [default: by name and content]")
+@click.option("--path-column", default="", help="The column of paths.  [default: by its usual names]")
+@click.option("--class-column", default="", help="The column of classes.  [default: by its usual names]")
+@click.option("--person-column", default="", help="The column of people.  [default: by its usual names]")
+@click.option("--person", default="import", show_default=True, help="Whose labels these are where a row names nobody.")
+@click.option("--new-classes", is_flag=True, help="Add the classes that the project does not have.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A CSV file for every row that is left out, with the reason.",
+)
+@INSTANCE
+def import_labels(source: Path, kind: str | None, report: Path | None, instance: Path, **options: Any) -> None:
+    """Take labels over from SOURCE: a file of any kind in docs/importing.md. The same file twice changes nothing."""
+    from annotator.importing import labels
+    from annotator.importing.rows import Asked
+    from annotator.importing.taking import Wish
+    from annotator.reporting import import_text
+
+    asked = Asked(options["path_column"], options["class_column"], options["person_column"])
+    wish = Wish(kind or "", options["person"], options["new_classes"], options["dry_run"])
+    name, outcome, first, is_complete = labels.import_labels(instance, source, asked, wish, report)
+    click.echo(import_text(name, outcome, first, wish.dry_run))
+    if not is_complete:
+        click.echo("Not all images are read yet: run it again when `annotator status` shows them all.", err=True)
+
+
+@main.command()
+@INSTANCE
+def rescan(instance: Path) -> None:
+    """Look for new, changed and removed images in the project's folder, also while the server runs."""
+    from annotator import importer
+    from annotator.store import db as store
+
+    store.upgrade(instance / store.FILE).close()
+    counts = importer.look(instance, lambda: False)
+    found = f"{counts.images} images that can be asked, {counts.new} of them new, {counts.aside} set aside"
+    click.echo(f"{counts.files} files: {found}")
 
 
 @main.command()

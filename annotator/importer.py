@@ -9,13 +9,42 @@ import signal
 import sqlite3
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 from annotator.errors import AnnotatorError
-from annotator.importing.folder import scan
+from annotator.importing.folder import Busy, Counts, Report, Stop, scan
 from annotator.jobs import starter
 from annotator.store import db as store
 from annotator.store import rounds
+
+
+def look(instance: Path, stop: Stop, show: Report = lambda done, total: None) -> Counts:
+    """Read the folder, and let the pages know how far it is. Raises what `scan` raises, which they show too."""
+    with closing(store.connect(instance / store.FILE)) as db:
+
+        def tell(**values: object) -> None:
+            with store.write(db):
+                rounds.tell(db, "import", **values)
+
+        def report(done: int, total: int) -> None:
+            tell(activity="reading", done=done, total=total, error=None)
+            show(done, total)
+
+        try:
+            counts = scan(instance, report, stop)
+            tell(activity="complete" if counts.complete else "stopped")
+            return counts
+        except Busy:
+            raise  # the other one tells
+        except (AnnotatorError, sqlite3.OperationalError, OSError) as error:
+            with contextlib.suppress(sqlite3.Error):  # the disk that is full may be this one
+                tell(activity="crashed", error=_explained(error))
+            raise
+
+
+def _explained(error: Exception) -> str:
+    return str(error) if isinstance(error, AnnotatorError) else store.explain(error)
 
 
 def main(instance: Path) -> int:
@@ -25,23 +54,10 @@ def main(instance: Path) -> int:
     parent = starter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    db = store.connect(instance / store.FILE)
-
-    def tell(**values: object) -> None:
-        with store.write(db):
-            rounds.tell(db, "import", **values)
-
-    def report(done: int, total: int) -> None:
-        tell(activity="reading", done=done, total=total, error=None)
-
     try:
-        scan(instance, report, lambda: stopping.is_set() or os.getppid() != parent)
-        tell(activity="stopped" if stopping.is_set() else "complete")
+        look(instance, lambda: stopping.is_set() or os.getppid() != parent)
     except (AnnotatorError, sqlite3.OperationalError, OSError) as error:
-        said = str(error) if isinstance(error, AnnotatorError) else store.explain(error)
-        print(said, file=sys.stderr)
-        with contextlib.suppress(sqlite3.Error):  # the disk that is full may be this one
-            tell(activity="crashed", error=said)
+        print(_explained(error), file=sys.stderr)
         return 1
     return 0
 

@@ -39,9 +39,15 @@ class Job:
         self.failures = 0
         self.started = self.not_before = 0.0
         self.finished = False
+        self.wanted = False  # once more, after the end
         self.untold: str | None = None  # why it ended, until that is stored
 
+    def again(self) -> None:
+        """Run once more: at once, or after the end of the run that may have begun too early to see what is new."""
+        self.wanted = True
+
     def start(self) -> None:
+        self.wanted = self.finished = False
         command = [sys.executable, "-m", self.module, str(self.instance)]
         with (self.instance / f"{self.name}.log").open("ab") as log:
             # its own session: Ctrl+C in the terminal reaches only the server, which then ends it properly
@@ -54,7 +60,7 @@ class Job:
     def look(self) -> str | None:
         """Start it if it ought to run. What went wrong, if it cannot be started or just ended by itself."""
         now = time.monotonic()
-        if self.finished or (self.process is None and now < self.not_before):
+        if (self.finished and not self.wanted) or (self.process is None and now < self.not_before):
             return None
         if self.process is None:
             try:
@@ -115,6 +121,10 @@ class Supervisor:
 
     def start(self) -> None:
         self._thread.start()
+
+    def rescan(self) -> None:
+        """Look into the project's folder again."""
+        self.jobs[0].again()
 
     def stop(self) -> None:
         """End every process and wait for it."""

@@ -1,6 +1,10 @@
 """Text for terminals."""
 
+from collections.abc import Iterable
 from typing import Any
+
+from annotator.importing.rows import shown
+from annotator.importing.taking import NotTaken, Outcome
 
 
 def percent(value: float) -> str:
@@ -35,3 +39,28 @@ def _accuracy(status: dict[str, Any]) -> str:
     if found is None:
         return f"an accuracy needs {status['audit']['needed']}"
     return f"accuracy {percent(found['value'])} ({percent(found['low'])} to {percent(found['high'])}, n = {found['n']})"
+
+
+def import_text(kind: str, outcome: Outcome, first: list[NotTaken], dry_run: bool) -> str:
+    """What an import did, or would do, and the first rows that it left out."""
+    by = ", ".join(f"{count:,} by {how}" for how, count in outcome.matched.most_common()) or "none known"
+    lines = [
+        f"{kind}: {outcome.rows:,} rows, images {by}",
+        f"{outcome.added:,} labels {'would be ' if dry_run else ''}added, {outcome.there:,} there already, "
+        f"{outcome.conflicts:,} against a person's answer, {outcome.refused:,} refused, "
+        f"{outcome.empty:,} without an answer",
+    ]
+    if outcome.new_classes:
+        lines.append(f"{'would add ' if dry_run else ''}new classes: {_few(outcome.new_classes)}")
+    elif outcome.unknown:
+        lines.append(f"unknown classes: {_few(f'{name} ({n:,})' for name, n in outcome.unknown.most_common())}")
+    lines += [f"line {row.line}: {shown(row.path)}: {shown(row.reason)}" for row in first]
+    left_out = outcome.refused + outcome.conflicts
+    if left_out > len(first):
+        lines.append(f"and {left_out - len(first):,} more; --report FILE.csv lists them all")
+    return "\n".join(lines)
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = [shown(name, 60) for name in names]
+    return ", ".join(listed[:20]) + (f" and {len(listed) - 20:,} more" if len(listed) > 20 else "")

@@ -15,6 +15,8 @@ from annotator.errors import OtherProject
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_BODY_BYTES = 64 * 1024
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024  # of requests that bring files
+UPLOADS = frozenset({"files.upload", "files.upload_form"})  # endpoints of such requests
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -55,6 +57,8 @@ def init_app(app: Flask, *, hosts: frozenset[str], token: str | None) -> None:
     def check_origin() -> None:
         _check_host(hosts)
         _check_origin()
+        if request.endpoint in UPLOADS:
+            request.max_content_length = MAX_UPLOAD_BYTES
 
     access.init_app(app, token)
     app.before_request(lambda: _check_project(app.config["PROJECT"]))

@@ -123,16 +123,16 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
 
     token = _token(instance, address)
     hosts = frozenset({address.host, socket.gethostname(), *address.names}) if address.is_remote else frozenset()
-    app = create_app(instance, hosts=hosts, token=token)
+    supervisor = Supervisor(instance, learner=learner)
+    app = create_app(instance, hosts=hosts, token=token, rescan=supervisor.rescan)
     listener = _listen(address)
     host, port = listener.getsockname()[:2]
     url = f"http://{_printable(host)}:{port}/" + (f"?token={token}" if token else "")
     server = waitress.create_server(
         app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True,
-        max_request_body_size=security.MAX_BODY_BYTES,
+        max_request_body_size=security.MAX_UPLOAD_BYTES,
     )  # fmt: skip
     logging.getLogger("waitress").setLevel(logging.ERROR)  # neither a short queue nor ending amid a request is news
-    supervisor = Supervisor(instance, learner=learner)
     supervisor.start()
     click.echo(f"annotator is at {url}")
     click.echo("Ctrl+C ends it; the same command goes on where it stopped.")

@@ -29,13 +29,14 @@ export async function get(url) {
   return reply(await fetch(url, { headers: address(), signal: AbortSignal.timeout(PATIENCE) }));
 }
 
-export async function post(url, body) {
+/** `body`: an object for JSON, or FormData with files, which need more patience. */
+export async function post(url, body, patience = PATIENCE) {
   try {
-    return await send(url, body);
+    return await send(url, body, patience);
   } catch (error) {
     if (error.code !== "stale-token") throw error;
     await (renewal ??= renew());
-    return send(url, body);
+    return send(url, body, patience);
   }
 }
 
@@ -53,12 +54,14 @@ export function farewell(url, body) {
   fetch(url, { ...message(body), keepalive: true }).catch(() => {});
 }
 
-async function send(url, body) {
-  return reply(await fetch(url, { ...message(body), signal: AbortSignal.timeout(PATIENCE) }));
+async function send(url, body, patience) {
+  return reply(await fetch(url, { ...message(body), signal: AbortSignal.timeout(patience) }));
 }
 
 function message(body) {
-  const headers = { ...address(), "Content-Type": "application/json", "X-CSRFToken": csrf };
+  const headers = { ...address(), "X-CSRFToken": csrf };
+  if (body instanceof FormData) return { method: "POST", headers, body };
+  headers["Content-Type"] = "application/json";
   return { method: "POST", headers, body: JSON.stringify(body) };
 }
 

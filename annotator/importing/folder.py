@@ -32,6 +32,10 @@ Report = Callable[[int, int], None]
 Stop = Callable[[], bool]
 
 
+class Busy(AnnotatorError):
+    """Another import of the instance is running."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """How an import ended."""
@@ -48,14 +52,14 @@ class Counts:
 def scan(instance: Path, report: Report, stop: Stop) -> Counts:
     """Bring the store up to date with the project's folder. `report(files done, total)` after every batch.
 
-    Raises AnnotatorError when the folder cannot be read, when everything in it is gone, and when another
+    Raises AnnotatorError when the folder cannot be read and when everything in it is gone; Busy when another
     import of this instance is running.
     """
     try:
         with closing(store.connect(instance / store.FILE)) as db, alone(instance / "cache" / "import.lock"):
             return _Import(instance, db).run(report, stop)
     except Taken:
-        raise AnnotatorError(f"another import into {instance} is running; wait for its end") from None
+        raise Busy(f"another import into {instance} is running; wait for its end") from None
 
 
 class _Import:

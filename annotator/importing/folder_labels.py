@@ -46,16 +46,16 @@ class FolderLabels:
 
     def apply(self, image_ids: Collection[int]) -> int:
         """Label these images, as far as that is new; how many. Takes back what folders no longer agree on."""
-        before = imports.latest(self.db, image_ids)
-        said = [(image, now, *before.get(image, (None, 0))) for image, now in self._say(image_ids)]
-        new = [(image, *now, count) for image, now, last, count in said if len(now) == 1 and {last} != now]
-        torn = [image for image, now, last, _ in said if len(now) > 1 and last is not None]
+        before = imports.latest(self.db, self.project, image_ids)
+        said = [(image, now, before.get(image, imports.NOTHING)) for image, now in self._say(image_ids)]
+        new = [(image, *now, last.times) for image, now, last in said if len(now) == 1 and {last.class_id} != now]
+        torn = [(image, last.uuid) for image, now, last in said if len(now) > 1 and last.class_id is not None]
         if new or torn:
             with write(self.db):
                 for image, class_id, count in new:
                     imports.add(self.db, self.project, image, class_id, count)
-                for image in torn:
-                    imports.take_back(self.db, image)
+                for image, undone in torn:
+                    imports.take_back(self.db, image, undone)
         return len(new)
 
     def apply_all(self, image_ids: Iterable[int]) -> int:

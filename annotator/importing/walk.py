@@ -40,7 +40,7 @@ def walk(folder: Path, skip: Path) -> Iterator[Entry]:
             yield Entry(here, problem=cannot_read(error))
             continue
         for child in children:
-            if _is_hidden(child.name) or os.fsdecode(child.path) == str(skip):
+            if is_hidden(child.name) or os.fsdecode(child.path) == str(skip):
                 continue
             if child.is_dir(follow_symlinks=False):
                 waiting.append(_join(here, child.name))
@@ -52,7 +52,8 @@ def _join(folder: bytes, name: bytes) -> bytes:
     return folder + b"/" + name if folder and name else folder or name
 
 
-def _is_hidden(name: bytes) -> bool:
+def is_hidden(name: bytes) -> bool:
+    """Is a file or folder of this name passed over?"""
     return name.startswith(b".") or name.lower() in _CLUTTER
 
 

@@ -28,6 +28,18 @@ def known(db: Database) -> dict[bytes, Known]:
     return {path: Known(*values) for path, *values in db.execute(sql)}
 
 
+def named(db: Database) -> Iterator[tuple[str, int]]:
+    """(name, image id) of every file that is an image, or was one when last seen."""
+    yield from db.execute("SELECT name, image_id FROM files WHERE image_id IS NOT NULL")
+
+
+def with_content(db: Database, sha256: str) -> str | None:
+    """The name of a file that is there and has this content."""
+    sql = "SELECT name FROM files JOIN images ON images.id = image_id WHERE sha256 = ? AND NOT missing ORDER BY name"
+    row = db.execute(sql, [sha256]).fetchone()
+    return row[0] if row else None
+
+
 def put(db: Database, path: bytes, file: Known) -> None:
     """Store what is known of a file now. Call inside `write`."""
     sql = """INSERT INTO files (path, name, image_id, size, mtime_ns, missing, problem)

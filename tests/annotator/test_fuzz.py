@@ -62,6 +62,8 @@ BODIES = {
     "/api/release": {"tab": "tab-1", "images": [1, 2]},
     "/api/heartbeat": {"tab": "tab-1", "images": [1, 2]},
     "/api/learner/pause": {"paused": False},
+    "/api/rescan": {"folder": "/"},
+    "/api/upload": {"files": "x"},
     "/api/settings": {
         "method": "propagate", "method_settings": {"alpha": "0.5"}, "strategy": "margin", "strategy_settings": {},
         "loop": {"query_size": "5"},

@@ -16,8 +16,11 @@ from PIL import Image
 
 from annotator import images
 from annotator.errors import AnnotatorError
-from annotator.importing import SOURCES, folder
+from annotator.importing import IMAGES, folder
 from annotator.importing.folder import scan, shuffle_value
+from annotator.importing.labels import import_labels
+from annotator.importing.rows import Asked
+from annotator.importing.taking import Wish
 from annotator.importing.walk import walk
 from annotator.originals import digest, from_printable
 from annotator.store import db as store
@@ -98,7 +101,7 @@ def labeling(tmp_path):
 
 
 def test_every_source_can_be_loaded():
-    assert all(callable(row.load()) and row.summary for row in SOURCES.values())
+    assert all(callable(row.load()) and row.summary for row in IMAGES.values())
 
 
 def test_images_at_any_depth_become_rows_of_pixels(place):
@@ -541,3 +544,17 @@ def test_sockets_are_no_images(tmp_path):
     with socket.socket(socket.AF_UNIX) as end:
         end.bind(str(tmp_path / "s.png"))
         assert [entry.problem for entry in walk(tmp_path, skip=tmp_path / "x")] == ["not a regular file"]
+
+
+def test_a_label_out_of_a_file_is_not_what_folders_said(labeling):
+    place = labeling("cat", "dog")
+    picture(place.photos / "cat/a.png")
+    place.scan()
+    (place.photos / "labels.csv").write_text("path,class\ncat/a.png,dog\n")
+    import_labels(place.instance, place.photos / "labels.csv", Asked(), Wish(""))
+    assert place.scan().labels == 0
+    assert place.all("SELECT name FROM current JOIN classes ON id = class_id") == [("dog",)]
+    (place.photos / "dog").mkdir()
+    shutil.copy(place.photos / "cat/a.png", place.photos / "dog/a.png")
+    place.scan()
+    assert place.all("SELECT name FROM current JOIN classes ON id = class_id") == [("dog",)]

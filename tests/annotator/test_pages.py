@@ -15,6 +15,7 @@ from annotator.store import db as store
 
 CHANGING = ["/api/label", "/api/next", "/api/release", "/api/heartbeat", "/api/learner/pause", "/api/settings"]
 CHANGING += ["/api/classes/preview", "/api/classes/change"]
+CHANGING += ["/api/rescan", "/api/upload"]
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 

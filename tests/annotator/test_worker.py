@@ -24,7 +24,7 @@ from test_jobs import until
 from annotator import predictions, worker
 from annotator.project import StoreProject
 from annotator.store import db as store
-from annotator.store import labels, project, rounds
+from annotator.store import imports, labels, project, rounds
 from annotator.worker import Worker
 from learner import loop
 
@@ -617,3 +617,19 @@ def test_a_process_that_waits_for_the_lease_ends_with_its_parent(db, learner, mo
     learner.parent = -1
     learner.run()
     assert rounds.process(db, "learner")["owner"] == HERE
+
+
+def test_a_class_that_an_import_adds_while_a_round_runs_waits_for_the_next(make_instance):
+    place = StoreProject(make_instance(audit_share=0.5))
+    with store.write(place.db):
+        (audit,) = place.db.execute("SELECT min(id) FROM images WHERE audit").fetchone()
+        imports.say(place.db, ["a"], audit, 1, "import")
+    place.news(0)
+    with store.write(place.db):
+        (other,) = place.db.execute("SELECT max(id) FROM images WHERE audit").fetchone()
+        project.add_classes(place.db, ["bird"])
+        imports.say(place.db, ["b"], other, 3, "import")
+    assert place.exam().images.ids.tolist() == [audit]
+    place.news(0)
+    assert place.exam().images.ids.tolist() == [audit, other]
+    place.db.close()
