@@ -4,6 +4,7 @@ Pages filter and sort it without ever making a label wait, and it is replaced as
 """
 
 import sqlite3
+import struct
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -47,6 +48,39 @@ def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], 
             ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows),
         )
         db.commit()
+
+
+def attach(db: sqlite3.Connection, path: Path | None) -> None:
+    """Make a round's predictions the tables said.predictions and said.classes; empty ones where there is no file.
+
+    The function `probability(probs, class_id)` reads one of `probs`; null for a class that the round did not know. The
+    file is never locked: it is complete and does not change.
+    """
+    if not _attach_file(db, path):
+        db.execute("ATTACH ':memory:' AS said")
+        db.executescript(_TABLES.replace("CREATE TABLE ", "CREATE TABLE said."))
+    positions = dict(db.execute("SELECT class_id, position FROM said.classes").fetchall())
+
+    def probability(probs: bytes | None, class_id: int | None) -> float | None:
+        if probs is None or class_id not in positions:
+            return None
+        value: float = struct.unpack_from("<f", probs, 4 * positions[class_id])[0]
+        return value
+
+    db.create_function("probability", 2, probability, deterministic=True)
+
+
+def _attach_file(db: sqlite3.Connection, path: Path | None) -> bool:
+    """False: there is none, or a newer round took its place meanwhile."""
+    if path is None or not path.exists():
+        return False
+    try:
+        db.execute("ATTACH ? AS said", [f"{path.resolve().as_uri()}?mode=ro&immutable=1"])
+    except sqlite3.OperationalError:
+        if path.exists():
+            raise
+        return False
+    return True
 
 
 def read(path: Path, image_ids: Iterable[int]) -> dict[int, Suggestion]:

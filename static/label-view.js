@@ -1,10 +1,9 @@
 // Draws the label page. Knows elements and sentences, decides nothing. Names of classes only ever become text.
 
 import { find, make } from "./dom.js";
-import { badge, learnerLine, share, verdict, why } from "./words.js";
+import { learnerLine, share, verdict, why } from "./words.js";
 
 const CRISP = 64; // px; smaller pictures are scaled up with hard edges
-const CALM = 300; // ms an answer may be on its way before the badge says so
 const FLASH = 160; // ms
 
 export class View {
@@ -12,8 +11,6 @@ export class View {
   #names;
   #buttons;
   #thumbnails = new Map(); // uuid -> element of the strip
-  #saying = 0;
-  #state = null;
 
   constructor(classes) {
     this.#names = new Map(classes.map((row) => [row.id, row.name]));
@@ -91,24 +88,6 @@ export class View {
     find("#audit").hidden = audit.size === 0;
     find("#learner").textContent = learnerLine(status);
     find("#learner").classList.toggle("trouble", Boolean(status.learner.error));
-  }
-
-  outbox(state) {
-    const { phase: outbox, kept, aside, fleeting } = state;
-    Object.assign(this.root.dataset, { outbox, kept, aside, fleeting });
-    this.#state = state;
-    if (state.phase !== "saving") this.#badge();
-    else this.#saying ||= setTimeout(() => this.#badge(), CALM); // what is through in a moment is no news
-  }
-
-  #badge() {
-    clearTimeout(this.#saying);
-    this.#saying = 0;
-    const { short, long } = badge(this.#state);
-    const element = find("#outbox");
-    element.dataset.phase = this.#state.aside ? "aside" : this.#state.phase;
-    find("#outbox-short").textContent = short;
-    find("#outbox-long").textContent = long;
   }
 
   #mark(item, past) {

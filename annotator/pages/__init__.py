@@ -18,6 +18,7 @@ class Page(NamedTuple):
 
 PAGES = {
     "label": Page("annotator.pages.label", "label.page", "Label"),
+    "review": Page("annotator.pages.review", "review.page", "Review"),
     "progress": Page("annotator.pages.progress", "progress.page", "Progress"),
     "settings": Page("annotator.pages.settings", "settings.page", "Settings"),
     "files": Page("annotator.pages.files", "files.page", "Files"),

@@ -49,7 +49,7 @@ def browser(instance: Path) -> Browser:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/progress", "/settings", "/files", "/api/status", "/api/progress", "/api/history"]
+    "path", ["/", "/review", "/progress", "/settings", "/files", "/api/status", "/api/progress", "/api/history"]
 )
 def test_every_page_answers(browser, path):
     assert browser.client.get(path).status_code == 200
