@@ -31,14 +31,14 @@ export class Grid {
     return this.#at && this.#items.get(Number(this.#at.dataset.image));
   }
 
-  /** Follows an arrow key, Home or End; false for every other key. The first one chooses the first image. */
+  /** Follows an arrow key, Home or End; false for every other key. Where none is chosen it chooses the first, or the last. */
   move(key) {
     const columns = this.#columns();
     const step = { ...STEPS, ArrowUp: -columns, ArrowDown: columns }[key];
     if (step === undefined || this.#cells.length === 0) return false;
     const here = this.#cells.indexOf(this.#at);
     const last = this.#cells.length - 1;
-    const there = here < 0 ? 0 : Math.min(Math.max(here + step, 0), last);
+    const there = Math.min(Math.max(here < 0 && step < Infinity ? 0 : here + step, 0), last);
     const outside = here >= 0 && Math.abs(step) === columns && Math.abs(there - here) !== columns;
     this.#choose(this.#cells[outside ? here : there]);
     return true;

@@ -128,7 +128,7 @@ def _answer(values: dict[str, Any]) -> labels.Answer:
         model=shared.field(values, "model", int, optional=True),
         suggested_id=shared.field(values, "suggested", int, optional=True),
         suggestion_shown=bool(shared.field(values, "shown", bool, optional=True)),
-        review=bool(shared.field(values, "review", bool, optional=True)),
+        source="review" if shared.field(values, "review", bool, optional=True) else None,
     )
 
 

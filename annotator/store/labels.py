@@ -29,7 +29,7 @@ class Answer:
     model: int | None = None
     suggested_id: int | None = None
     suggestion_shown: bool = False
-    review: bool = False  # a reviewer's word, which wins
+    source: str | None = None  # review: a reviewer's word, which wins; None: as the image was asked
 
 
 def add(db: Database, answer: Answer, tab: str, now: float) -> bool:
@@ -42,7 +42,7 @@ def add(db: Database, answer: Answer, tab: str, now: float) -> bool:
         return False
     _check(db, answer)
     slot = queue.slot_of(db, answer.image_id)
-    row = {key: getattr(answer, key) for key in Answer.__dataclass_fields__ if key != "review"}
+    row = {key: getattr(answer, key) for key in Answer.__dataclass_fields__}
     row |= _origin(db, answer, slot)
     row |= {"late": _is_late(db, answer, slot, tab, now), "created": utc_now()}
     db.table("labels").insert(row)
@@ -76,7 +76,7 @@ def _check(db: Database, answer: Answer) -> None:
 
 def _origin(db: Database, answer: Answer, slot: dict[str, Any] | None) -> dict[str, Any]:
     """Why the image was asked: from its queue slot, else from its latest earlier answer, else nobody asked."""
-    if answer.review and answer.kind != "undo":
+    if answer.source == "review" and answer.kind != "undo":
         return dict.fromkeys(_ORIGIN) | {"source": "review"}
     if slot is None:
         sql = """SELECT * FROM labels WHERE image_id = ? AND source NOT IN ('import', 'review')
@@ -92,7 +92,7 @@ def _unasked(db: Database, image_id: int) -> dict[str, Any]:
 
 def _is_late(db: Database, answer: Answer, slot: dict[str, Any] | None, tab: str, now: float) -> bool:
     """Could somebody else have been asked meanwhile? Second thoughts are late where another's answer stands."""
-    if answer.review:
+    if answer.source == "review":
         return False
     if slot is not None and slot["tab"] == tab and slot["leased_until"] >= now:
         return False

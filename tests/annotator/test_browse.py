@@ -139,7 +139,7 @@ def answer_at_random(db: Database, rng: random.Random, times: int) -> None:
             elif kind != "undo":
                 slot = {"image_id": image, "source": rng.choice(["query", "tail"]), "round": rng.randint(0, 2)}
                 db["queue"].insert(slot | {"rank": 0}, ignore=True)
-                given.append(put(db, image, kind, person, class_id, review=rng.random() < 0.1))
+                given.append(put(db, image, kind, person, class_id, source="review" if rng.random() < 0.1 else None))
             elif given:
                 back = given.pop(rng.randrange(len(given)))
                 put(db, back.image_id, "undo", back.person_id, undoes=back.uuid)
@@ -278,7 +278,7 @@ def test_the_history_of_an_image_tells_everything_and_what_was_taken_back(people
     first = add(people, 1, "label", 1, 1, seconds=1.5, suggested_id=2, suggestion_shown=True)
     add(people, 1, "unsure", 2)
     add(people, 1, "undo", 1, undoes=first.uuid)
-    add(people, 1, "label", 3, 2, via="accepted", review=True)
+    add(people, 1, "label", 3, 2, via="accepted", source="review")
     add(people, 2, "label", 1, 1)
     with browse.reading(instance) as db:
         rows = browse.history(db, 1)
@@ -297,9 +297,9 @@ def test_an_unknown_image_is_a_clear_error(instance):
 def test_a_reviewers_word_wins_until_it_is_taken_back(people, instance):
     for person in (1, 2):
         add(people, 1, "label", person, 1)
-    word = add(people, 1, "label", 3, 2, review=True)
+    word = add(people, 1, "label", 3, 2, source="review")
     assert current(people, 1) == ("label", 2)
-    add(people, 1, "undo", 3, undoes=word.uuid, review=True)
+    add(people, 1, "undo", 3, undoes=word.uuid, source="review")
     assert current(people, 1) == ("label", 1)
 
 
@@ -307,8 +307,8 @@ def test_a_reviewers_word_wins_until_it_is_taken_back(people, instance):
 def test_an_image_whose_only_review_is_taken_back_is_asked_again_as_what_it_is(people, audit, source):
     with store.write(people):
         people.execute("UPDATE images SET audit = ? WHERE id = 1", [audit])
-    word = add(people, 1, "label", 1, 2, review=True)
-    add(people, 1, "undo", 1, undoes=word.uuid, review=True)
+    word = add(people, 1, "label", 1, 2, source="review")
+    add(people, 1, "undo", 1, undoes=word.uuid, source="review")
     assert current(people, 1) == ("unlabeled", None)
     assert people.execute("SELECT source FROM queue WHERE image_id = 1").fetchall() == [(source,)]
 

@@ -63,6 +63,10 @@ def test_the_address_is_the_filter(client):
     assert "No image fits" in client.get("/review?name=nowhere").text
 
 
+def test_whoever_comes_back_to_a_page_gets_it_anew(client):
+    assert client.get("/review").headers["Cache-Control"] == "no-store"
+
+
 def test_links_lead_through_all_pages_and_back(client, monkeypatch):
     monkeypatch.setattr(review, "PAGE", 15)
     address, met = "/review?sort=name&status=unlabeled", []

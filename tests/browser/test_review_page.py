@@ -1,5 +1,6 @@
 """The review page: find, look closely, correct with the keys, take it back, and come back to where one was."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,16 @@ class Reviewer:
 
     def __init__(self, page: Page, url: str, instance: Path) -> None:
         self.page, self.url, self.instance = page, url, instance
+        self.before = len(read(instance / "labels.db", "SELECT 1 FROM labels"))
 
-    def open(self, query: str = "sort=name") -> "Reviewer":
+    def open(self, query: str) -> "Reviewer":
         self.page.goto(f"{self.url}review?{query}")
         self.page.wait_for_selector("[data-ready]")
         return self
+
+    def start(self, number: int) -> "Reviewer":
+        """The photos from this number on, of which each test has its own."""
+        return self.open(f"sort=name&after=0~{number:02d}")
 
     def press(self, *keys: str) -> "Reviewer":
         for key in keys:
@@ -45,29 +51,34 @@ class Reviewer:
         return [each.get_attribute("alt") or "" for each in self.page.locator(".cell img").all()]
 
     def stored(self) -> list[tuple[str, str | None, str]]:
-        """(kind, class, source) of every answer, oldest first."""
+        """(kind, class, source) of every answer of this test, oldest first."""
         sql = "SELECT kind, name, source FROM labels LEFT JOIN classes ON classes.id = class_id ORDER BY labels.id"
-        return read(self.instance / "labels.db", sql)  # type: ignore[return-value]
+        return read(self.instance / "labels.db", sql)[self.before :]  # type: ignore[return-value]
 
 
-@pytest.fixture
-def server(photos: Path, tmp_path: Path) -> Iterator[Server]:
-    with Server(photos, tmp_path / "instance", "cat,dog", "--no-learner") as started:
+@pytest.fixture(scope="module")
+def instance_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("review") / "instance"
+
+
+@pytest.fixture(scope="module")
+def server(photos_once: Path, instance_once: Path) -> Iterator[Server]:
+    with Server(photos_once, instance_once, "cat,dog", "--no-learner") as started:
+        complete = "SELECT 1 FROM processes WHERE name = 'import' AND activity = 'complete'"
+        while not read(instance_once / "labels.db", complete):
+            time.sleep(0.1)
         yield started
 
 
 @pytest.fixture
-def reviewer(context: BrowserContext, server: Server, tmp_path: Path) -> Iterator[Reviewer]:
-    found = Reviewer(context.new_page(), server.url, tmp_path / "instance").open()
-    while len(found.names()) < len(NAMES):  # the import goes on beside the server
-        found.page.wait_for_timeout(200)
-        found.open()
+def reviewer(context: BrowserContext, server: Server, instance_once: Path) -> Iterator[Reviewer]:
+    found = Reviewer(context.new_page(), server.url, instance_once)
     yield found
     found.page.close()
 
 
 def test_arrows_choose_and_class_keys_correct(reviewer: Reviewer) -> None:
-    assert reviewer.names() == NAMES
+    assert reviewer.start(0).names() == NAMES
     reviewer.press("2")
     assert "Choose an image first" in reviewer.said()
     reviewer.press("ArrowRight", "ArrowRight", "2")
@@ -82,23 +93,23 @@ def test_arrows_choose_and_class_keys_correct(reviewer: Reviewer) -> None:
 
 
 def test_corrections_are_taken_back_one_after_the_other(reviewer: Reviewer) -> None:
-    reviewer.press("ArrowRight", "1", "ArrowRight", "2", "Backspace")
-    reviewer.caption("01-dog.png", "unlabeled")
+    reviewer.start(20).press("ArrowRight", "1", "ArrowRight", "2", "Backspace")
+    reviewer.caption("21-dog.png", "unlabeled")
     reviewer.press("ArrowRight", "Control+z")
-    assert reviewer.chosen() == "00-cat.png"
-    assert reviewer.said() == "Taken back: 00-cat.png is unlabeled again"
+    assert reviewer.chosen() == "20-cat.png"
+    assert reviewer.said() == "Taken back: 20-cat.png is unlabeled again"
     reviewer.press("Backspace")
     assert "no correction" in reviewer.said()
     reviewer.saved()
     assert [kind for kind, *_ in reviewer.stored()] == ["label", "label", "undo", "undo"]
-    assert reviewer.open("status=unlabeled").page.locator(".cell").count() == 40
+    assert reviewer.open("status=unlabeled&name=20-").names() == ["20-cat.png"]
 
 
 def test_a_close_look_shows_the_history_and_corrects(reviewer: Reviewer) -> None:
-    reviewer.press("ArrowRight", "2", "Enter")
+    reviewer.start(24).press("ArrowRight", "2", "Enter")
     page = reviewer.page
     page.wait_for_selector("#detail[open] #detail-history strong:text-is('dog')")
-    assert page.locator("#detail-name").text_content() == "00-cat.png"
+    assert page.locator("#detail-name").text_content() == "24-cat.png"
     reviewer.press("1")
     page.wait_for_selector("#detail-history li:nth-child(2) strong:text-is('cat')")
     assert page.locator(".class[aria-pressed=true] .name").text_content() == "cat"
@@ -106,23 +117,23 @@ def test_a_close_look_shows_the_history_and_corrects(reviewer: Reviewer) -> None
     page.wait_for_selector("#detail-history li:nth-child(2) del:text-is('cat')")
     page.wait_for_selector("#detail-history :text('taken back')")
     reviewer.press("ArrowRight")
-    page.wait_for_selector("#detail-name:text-is('01-dog.png')")
+    page.wait_for_selector("#detail-name:text-is('25-dog.png')")
     page.wait_for_selector("#detail-history :text('No answer yet')")
     page.click("#detail [data-command=class] >> text=dog")
-    reviewer.caption("01-dog.png", "dog")
+    reviewer.caption("25-dog.png", "dog")
     reviewer.press("Escape")
-    page.wait_for_selector(".cell[aria-current]:focus:has(img[alt='01-dog.png'])")
+    page.wait_for_selector(".cell[aria-current]:focus:has(img[alt='25-dog.png'])")
 
 
 def test_a_double_click_only_looks(reviewer: Reviewer) -> None:
-    reviewer.page.dblclick(".cell >> nth=17")
+    reviewer.start(0).page.dblclick(".cell >> nth=17")
     reviewer.page.wait_for_selector("#detail[open] #detail-history li")
     assert reviewer.stored() == []
 
 
 def test_the_filter_is_in_the_address_and_the_back_button_returns(reviewer: Reviewer) -> None:
-    page = reviewer.page
-    reviewer.press("ArrowRight", "1").saved()
+    page = reviewer.open("sort=name").page
+    reviewer.press("End", "2").saved()
     page.click("summary")
     page.fill("#by-name", "dog")
     page.press("#by-name", "Enter")
@@ -133,19 +144,20 @@ def test_the_filter_is_in_the_address_and_the_back_button_returns(reviewer: Revi
     page.go_back()
     page.wait_for_selector("[data-ready]")
     assert len(reviewer.names()) == 40
-    reviewer.caption("00-cat.png", "cat")
+    reviewer.caption("39-dog.png", "dog")
     page.click(".ready >> text=labeled >> nth=0")
     page.wait_for_url("**/review?status=labeled")
-    assert reviewer.names() == ["00-cat.png"]
+    assert reviewer.names()[0] == "39-dog.png"
     assert len(reviewer.stored()) == 1
 
 
 def test_a_correction_without_a_server_is_kept_and_arrives(
     reviewer: Reviewer, server: Server, problems: Problems
 ) -> None:
+    reviewer.start(28)
     server.__exit__()
     reviewer.press("ArrowRight", "2")
-    reviewer.caption("00-cat.png", "dog")
+    reviewer.caption("28-cat.png", "dog")
     reviewer.page.wait_for_selector("#outbox-short:has-text('1 kept')")
     server.__enter__()
     reviewer.saved()
@@ -154,7 +166,7 @@ def test_a_correction_without_a_server_is_kept_and_arrives(
 
 
 def test_the_label_page_delivers_what_the_review_page_left(reviewer: Reviewer, problems: Problems) -> None:
-    context = reviewer.page.context
+    context = reviewer.start(30).page.context
     context.route("**/api/label", lambda route: route.abort())
     reviewer.press("ArrowRight", "2")
     reviewer.page.wait_for_selector("#outbox-short:has-text('1 kept')")
@@ -182,9 +194,8 @@ def test_the_close_look_fits_a_narrow_screen(browser: Browser, server: Server, p
     context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     problems.watch(context)
     page = context.new_page()
-    while page.locator("[data-ready] .cell").count() == 0:  # the import goes on beside the server
-        page.goto(server.url + "review")
-        page.wait_for_selector("[data-ready]")
+    page.goto(server.url + "review?sort=name&after=0~34")
+    page.wait_for_selector("[data-ready]")
     page.tap(".cell >> nth=0")
     page.wait_for_selector("#detail[open] #detail-history li")
     assert page.evaluate(
