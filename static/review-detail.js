@@ -35,6 +35,8 @@ export class Detail {
     const picture = find("#detail-picture");
     Object.assign(picture, { src: item.url, alt: "The image", width: item.width, height: item.height });
     picture.classList.toggle("crisp", Math.max(item.width, item.height) < CRISP);
+    const like = find("#detail-like");
+    if (like) like.href = `${like.pathname}?like=${item.image}`;
     find("#detail-name").textContent = item.names.join(", ") || `Image ${item.image}`;
     find("#detail-history").replaceChildren();
     find("#detail-opinion").textContent = "";
@@ -45,7 +47,7 @@ export class Detail {
   /** What only the server knows: reply of /api/review/ID. */
   tell({ item, probs, history }) {
     if (item.image !== this.image) return;
-    const likely = probs.map((row) => `${this.#name(row.class)} (${share(row.probability)})`).join(", ");
+    const likely = probs.filter(({ probability }, i) => i === 0 || probability >= 0.005).map((row) => `${this.#name(row.class)} (${share(row.probability)})`).join(", ");
     find("#detail-opinion").textContent = likely
       ? `The model of round ${item.model} thinks: ${likely}.`
       : "The model has not looked at this image.";

@@ -89,7 +89,7 @@ class Review {
     const seconds = Math.round(this.#watch.seconds() * 1000) / 1000;
     const about = { tab: this.#tab, image: item.image, seconds, review: true };
     const isKnown = item.predicted !== null;
-    const model = { suggested: item.predicted, shown: isKnown, model: isKnown ? this.#model : null };
+    const model = { suggested: item.predicted, shown: isKnown, model: isKnown ? (item.model ?? this.#model) : null };
     this.#stale.add(item.image);
     this.outbox.add({ ...answer, ...about, ...model }, item.url);
   }
@@ -121,8 +121,8 @@ class Review {
     if (!reply) return;
     const waits = [...this.outbox.images.values()].includes(image);
     if (!waits) {
-      const { status, class: id, predicted, confidence } = reply.item;
-      this.grid.update(image, { status, class: id, predicted, confidence });
+      const { status, class: id, predicted, confidence, model } = reply.item;
+      this.grid.update(image, { status, class: id, predicted, confidence, model });
     }
     if (!this.detail.isOpen || this.grid.item.image !== image) return;
     this.detail.show(this.grid.item);

@@ -13,6 +13,7 @@ from annotator.pages import shared
 from annotator.store import browse, rounds
 from annotator.store import project as project_store
 from annotator.store.browse import PAGE, Filter, Key
+from learner.features import cache
 
 blueprint = Blueprint("review", __name__)
 SORTS = {"newest": "newest answer first", "wrong": "most likely wrong first", "name": "file name"}
@@ -23,33 +24,31 @@ _LONGEST = 200  # characters of a name that are looked for
 
 @blueprint.get("/review")
 def page() -> ResponseReturnValue:
-    wanted, sort = _filter(), _choice("sort", SORTS) or "newest"
+    wanted, sort, like = _filter(), _choice("sort", SORTS) or "newest", _number("like", int, _LARGEST)
     with browse.reading(shared.instance()) as db:
-        rows, earlier, later = _page(db, wanted, sort)
+        rows, earlier, later = _page(db, wanted, sort) if like is None else (_alike(db, like), None, None)
         if rows is None:
             return redirect(_address())
-        classes = project_store.classes(db)
-        shown: dict[str, Any] = {
-            "items": _items(db, rows),
-            "counts": browse.counts(db),
-            "model": rounds.latest_model(db),
-        }
-        options = {name: [(value, value) for value in values] for name, values in _OPTIONS.items()}
-        options |= {"class": _named(classes), "person": _named(browse.people(db))}
+        shown = _shown(db, rows)
+    shown |= {"links": {"earlier": earlier, "later": later, "first": _address()}, "like": like}
+    shown |= {"wanted": wanted, "filtered": replace(wanted, status="") != Filter(), "sort": sort, "sorts": SORTS}
+    return render_template("review/index.html", **shown)
+
+
+def _shown(db: Database, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The images, what a filter may ask for, and what the page has to know from the start."""
+    classes, model = project_store.classes(db), rounds.latest_model(db)
     boot = {"project": current_app.config["PROJECT"], "person": shared.PERSON, "classes": classes}
-    boot["model"] = shown["model"]["number"] if shown["model"] else None
-    shown |= {"links": {"earlier": earlier, "later": later, "first": _address()}, "options": options}
-    shown |= {
-        "filtered": replace(wanted, status="") != Filter(),
-        "wanted": wanted,
-        "sort": sort,
-        "sorts": SORTS,
-        "names": dict(options["class"]),
-    }
-    return render_template("review/index.html", boot=boot, **shown)
+    boot |= {"model": model["number"] if model else None, "alike": bool(_embeddings())}
+    words = {"status": tuple(browse.STATUSES), "source": browse.SOURCES}
+    options = {name: [(value, value) for value in values] for name, values in words.items()}
+    options |= {"class": _named(classes), "person": _named(browse.people(db))}
+    shown = {"items": _items(db, rows), "counts": browse.counts(db), "model": model}
+    return shown | {"boot": boot, "options": options, "names": dict(options["class"])}
 
 
-_OPTIONS = {"status": tuple(browse.STATUSES), "source": browse.SOURCES}
+def _embeddings() -> list[cache.Cache]:
+    return cache.kept(shared.instance() / project_store.FEATURES)
 
 
 def _named(rows: list[dict[str, Any]]) -> list[tuple[Any, str]]:
@@ -68,6 +67,13 @@ def _page(db: Database, wanted: Filter, sort: str) -> tuple[list[dict[str, Any]]
     earlier = _address(before=_cursor(rows[0])) if rows and (backwards or after) else None
     later = _address(after=_cursor(rows[-1])) if rows and (backwards or more) else None
     return rows, earlier, later
+
+
+def _alike(db: Database, image_id: int) -> list[dict[str, Any]]:
+    """The image and its nearest neighbours among the embeddings that the learner keeps, the likest first."""
+    sha256 = browse.state(db, image_id)["sha256"]
+    found = next(filter(None, (each.nearest(bytes.fromhex(sha256), PAGE - 1) for each in _embeddings())), [])
+    return browse.these(db, [sha256, *(key.hex() for key in found)])
 
 
 def _address(**cursor: str) -> str:

@@ -102,6 +102,16 @@ def page(
     return found[::-1] if backwards else found
 
 
+def these(db: Database, hashes: list[str]) -> list[dict[str, Any]]:
+    """The images with these SHA-256 in this order, as `page` has them; without those that are gone."""
+    listed = ",".join("?" * len(hashes))
+    sql = f"""SELECT s.image_id, s.status, s.class_id, p.class_id AS predicted, p.confidence, sha256, width, height
+        FROM images i JOIN states s ON s.image_id = i.id LEFT JOIN said.predictions p ON p.image_id = i.id
+        WHERE sha256 IN ({listed}) AND aside IS NULL"""
+    rows = {row["sha256"]: row for row in db.query(sql, hashes)}
+    return [rows[each] for each in hashes if each in rows]
+
+
 def _candidates(
     db: Database, wanted: Filter, order: _Order, key: Key | None, backwards: bool, count: int
 ) -> Iterator[dict[str, Any]]:

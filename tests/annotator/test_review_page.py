@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
 from annotator import create_app
 from annotator.pages import review
 from annotator.store import db as store
+from learner.features.cache import Cache
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -140,6 +142,22 @@ def test_predictions_that_vanish_take_only_the_models_opinion_with_them(learned)
         file.unlink()
     after = shown(client, "/review?status=labeled")
     assert ([item["image"] for item in after], {item["predicted"] for item in after}) == (before, {None})
+
+
+def test_more_like_this_are_the_nearest_embeddings(instance, client):
+    assert "More like this" not in client.get("/review").text
+    db = store.connect(instance / store.FILE)
+    hashes = dict(db.execute("SELECT id, sha256 FROM images").fetchall())
+    kept = Cache(instance / "features", {"name": "angle"}, 2)
+    images = [5, 9, 2, 30]  # ever further from 5
+    angles = np.array([0.0, 0.1, -0.2, 0.9])
+    keys = [bytes.fromhex(hashes[image]) for image in images]
+    kept.add(keys, np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32))
+    kept.close()
+    assert "More like this" in client.get("/review").text
+    assert [item["image"] for item in shown(client, "/review?like=5")] == images
+    assert [item["image"] for item in shown(client, "/review?like=1")] == [1]
+    assert client.get("/review?like=999").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/api/review/999", "/api/review/-1", "/api/review/x"])
