@@ -151,9 +151,11 @@ _ROUNDS = (
     "INSERT INTO processes (name, activity) VALUES ('learner', 'not started'), ('import', 'not started')",
 )
 
-# from the view: whoever changes what it says fills the table anew
+# from the view: a migration that changes what it says fills the table anew
 _STATE = """INSERT INTO states (image_id, status, class_id, latest)
     SELECT image_id, status, CASE WHEN status = 'label' THEN class_id END, latest FROM current"""
+
+_UNLABELED = "INSERT INTO states (image_id) SELECT id FROM images WHERE id NOT IN (SELECT image_id FROM states)"
 
 _STATES = (
     """CREATE TABLE states (
@@ -162,7 +164,7 @@ _STATES = (
         latest INTEGER NOT NULL DEFAULT 0  -- the newest answer that stands
     )""",
     _STATE,
-    "INSERT INTO states (image_id) SELECT id FROM images WHERE id NOT IN (SELECT image_id FROM states)",
+    _UNLABELED,
     "CREATE INDEX states_latest ON states (latest)",
     "CREATE INDEX states_status ON states (status, latest)",
     "CREATE INDEX states_class ON states (class_id, latest)",
@@ -176,4 +178,7 @@ _STATES = (
         {_STATE} WHERE image_id = NEW.image_id;
         INSERT OR IGNORE INTO states (image_id) VALUES (NEW.image_id);
         END""",
+    # what a class counts as decides what its labels say; SQLite looks for these columns only when one is set
+    f"""CREATE TRIGGER states_follow_classes AFTER UPDATE OF counts_as, retired ON classes
+        BEGIN DELETE FROM states; {_STATE}; {_UNLABELED}; END""",
 )

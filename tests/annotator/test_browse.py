@@ -318,6 +318,19 @@ def current(db: Database, image: int) -> tuple[str, int | None]:
     return row[0], row[1]
 
 
+def test_what_a_class_counts_as_changes_what_is_kept(people):
+    add(people, 1, "label", 1, 2)
+    with store.write(people):
+        if "retired" not in people["classes"].columns_dict:
+            people.execute("ALTER TABLE classes ADD COLUMN retired TEXT")
+        people.execute("UPDATE states SET status = 'skip', class_id = NULL")
+        people["classes"].update(1, {"name": "another name"})
+        assert current(people, 1) == ("skip", None)  # a name is no reason to look at every image
+        people["classes"].update(3, {"retired": "now"})
+    assert current(people, 1) == ("label", 2)
+    assert current(people, 2) == ("unlabeled", None)
+
+
 @pytest.mark.parametrize("sort", ["newest", "name"])
 @pytest.mark.parametrize("wanted", [Filter(), Filter(status="conflict"), Filter(status="conflict", person_id=1)])
 def test_a_page_is_read_in_the_order_of_an_index(people, instance, wanted, sort):
