@@ -38,6 +38,8 @@ LEAST = {
     "progress.current_status": "annotator",
     "classes.current": "annotator",
     "files.page": "reviewer",
+    "review.page": "reviewer",
+    "review.image": "reviewer",
     "files.rescan": "administrator",
     "files.upload": "administrator",
     "files.rescan_form": "administrator",

@@ -4,6 +4,7 @@ Pages filter and sort it without ever making a label wait, and it is replaced as
 """
 
 import sqlite3
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,61 @@ def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], 
         db.commit()
 
 
+def attach(db: sqlite3.Connection, path: Path | None, meanings: Meanings | None = None) -> None:
+    """Make a round's predictions the tables said.predictions and said.classes; empty ones where there is no file.
+
+    The function `probability(probs, class_id)` reads one of `probs`; null for a class that the round did not know. The
+    file is never locked: it is complete and does not change. Where classes changed since, the tables are a copy in
+    memory over the classes of now, as `read` has them: until the next round is finished.
+    """
+    if not _attach_file(db, path, meanings):
+        db.execute("ATTACH ':memory:' AS said")
+        db.executescript(_TABLES.replace("CREATE TABLE ", "CREATE TABLE said."))
+        if path is not None and path.exists():
+            _copy_folded(db, path, meanings)
+    positions = dict(db.execute("SELECT class_id, position FROM said.classes").fetchall())
+
+    def probability(probs: bytes | None, class_id: int | None) -> float | None:
+        if probs is None or class_id not in positions:
+            return None
+        value: float = struct.unpack_from("<f", probs, 4 * positions[class_id])[0]
+        return value
+
+    db.create_function("probability", 2, probability, deterministic=True)
+
+
+def _attach_file(db: sqlite3.Connection, path: Path | None, meanings: Meanings | None) -> bool:
+    """False: there is none, a newer round took its place meanwhile, or it is about other classes."""
+    if path is None or not path.exists():
+        return False
+    try:
+        if _Fold(classes(path), meanings).is_needed:
+            return False
+        db.execute("ATTACH ? AS said", [f"{path.resolve().as_uri()}?mode=ro&immutable=1"])
+    except sqlite3.OperationalError:
+        if path.exists():
+            raise
+        return False
+    return True
+
+
+def _copy_folded(db: sqlite3.Connection, path: Path, meanings: Meanings | None) -> None:
+    """Fill the tables of `said` with what the file says of the classes of now."""
+    with _opened(path) as file:
+        known = _classes(file)
+        fold = _Fold(known, meanings)
+        now = list(dict.fromkeys(each for each in fold.now if each is not None))
+        found = ((image, fold(blob)) for image, blob in file.execute("SELECT image_id, probs FROM predictions"))
+        said = ((image, probs) for image, probs in found if probs)
+        rows = ((image, *_best(probs), np.array([probs[c] for c in now], "<f4").tobytes()) for image, probs in said)
+        db.executemany("INSERT INTO said.classes VALUES (?, ?)", enumerate(now))
+        db.executemany("INSERT INTO said.predictions VALUES (?, ?, ?, ?)", rows)
+
+
+def _best(probs: dict[int, float]) -> tuple[int, float]:
+    return max(probs.items(), key=lambda item: item[1])
+
+
 def read(path: Path, image_ids: Iterable[int], meanings: Meanings | None = None) -> dict[int, Suggestion]:
     """The suggestions for some images; an image the round did not know has none, a missing file has none at all.
 
@@ -90,7 +146,7 @@ def read_all(path: Path, meanings: Meanings | None = None) -> dict[int, tuple[in
             return {image: (class_id, confidence) for image, class_id, confidence in rows}
         blobs = db.execute("SELECT image_id, probs FROM predictions ORDER BY image_id")
         found = ((image, fold(blob)) for image, blob in blobs)
-        return {image: max(probs.items(), key=lambda item: item[1]) for image, probs in found if probs}
+        return {image: _best(probs) for image, probs in found if probs}
 
 
 def classes(path: Path) -> list[int]:
@@ -105,18 +161,18 @@ class _Fold:
     """Probabilities over the classes of then, as probabilities over the classes of now."""
 
     def __init__(self, class_ids: list[int], meanings: Meanings | None) -> None:
-        self._now: Sequence[int | None] = (
+        self.now: Sequence[int | None] = (
             class_ids if meanings is None else [meanings.get(class_id) for class_id in class_ids]
         )
-        self.is_needed = self._now != class_ids
+        self.is_needed = self.now != class_ids
 
     def __call__(self, blob: bytes) -> dict[int, float]:
         """Empty where the model is sure of a retired class: it says nothing about the others."""
         probs: dict[int, float] = {}
-        for class_id, probability in zip(self._now, np.frombuffer(blob, "<f4").tolist(), strict=True):
+        for class_id, probability in zip(self.now, np.frombuffer(blob, "<f4").tolist(), strict=True):
             if class_id is not None:
                 probs[class_id] = probs.get(class_id, 0.0) + probability
-        left = sum(probs.values()) if None in self._now else 1.0
+        left = sum(probs.values()) if None in self.now else 1.0
         return {class_id: p / left for class_id, p in probs.items()} if left > SURELY_RETIRED else {}
 
 

@@ -22,7 +22,6 @@ from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, Ro
 from learner.loop import LoopState, News, Query
 
 ROUNDS = "rounds"  # the folder of their folders
-FEATURES = "features"  # the folder of embeddings; it may be deleted at any time
 LEARNER = "learner"  # the folder of a training that is not finished
 
 
@@ -88,7 +87,9 @@ class StoreProject:
         if len(ids) and rows.max() >= len(pixels):
             raise LearnerError(f"{path} has lost the pixels of some images; start the server again: it makes them anew")
         originals = StoreOriginals(self.db, lambda: self.instance / project_store.facts(self.db)["folder"])
-        return ImageSet(ids, pixels, rows, flip=facts["flip"], originals=originals, cache=self.instance / FEATURES)
+        return ImageSet(
+            ids, pixels, rows, flip=facts["flip"], originals=originals, cache=self.instance / project_store.FEATURES
+        )
 
     def news(self, cursor: int) -> News:
         with store.snapshot(self.db):

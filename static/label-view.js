@@ -3,10 +3,9 @@
 import { dress, renew } from "./class-buttons.js";
 import { announce, find, make } from "./dom.js";
 import { Loupe } from "./loupe.js";
-import { badge, learnerLine, share, verdict, why } from "./words.js";
+import { learnerLine, share, verdict, why } from "./words.js";
 
 const CRISP = 64; // px; smaller pictures are scaled up with hard edges
-const CALM = 300; // ms an answer may be on its way before the badge says so
 const FLASH = 160; // ms
 const MANY = 20; // classes from which on they are filtered by typing
 const LARGE = 4096; // px; the largest picture that the server makes, for the loupe
@@ -16,8 +15,6 @@ export class View {
   #names;
   #buttons;
   #thumbnails = new Map(); // uuid -> element of the strip
-  #saying = 0;
-  #state = null;
   #entry = null; // on the screen
   #possible = false;
   loupe = new Loupe(find(".stage"), find("#picture"), { say: announce, onCloser: () => this.#sharpen() });
@@ -117,24 +114,6 @@ export class View {
     find("#audit").hidden = audit.size === 0;
     find("#learner").textContent = learnerLine(status);
     find("#learner").classList.toggle("trouble", Boolean(status.learner.error));
-  }
-
-  outbox(state) {
-    const { phase: outbox, kept, aside, fleeting } = state;
-    Object.assign(this.root.dataset, { outbox, kept, aside, fleeting });
-    this.#state = state;
-    if (state.phase !== "saving") this.#badge();
-    else this.#saying ||= setTimeout(() => this.#badge(), CALM); // what is through in a moment is no news
-  }
-
-  #badge() {
-    clearTimeout(this.#saying);
-    this.#saying = 0;
-    const { short, long } = badge(this.#state);
-    const element = find("#outbox");
-    element.dataset.phase = this.#state.aside ? "aside" : this.#state.phase;
-    find("#outbox-short").textContent = short;
-    find("#outbox-long").textContent = long;
   }
 
   /** Under the loupe a large photograph is asked for again, with all its pixels; the small one stays until it is here. */

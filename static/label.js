@@ -1,9 +1,10 @@
 // The label page: keys, clicks, dialogs and the pulse around Labeling.
 
 import { farewell, get, post } from "./api.js";
+import { Badge } from "./badge.js";
 import { ClassFilter } from "./class-filter.js";
 import { withWaiting } from "./decisions.js";
-import { announce, find, make, whileVisible } from "./dom.js";
+import { announce, find, whileVisible } from "./dom.js";
 import { commandFor, placeOf } from "./keys.js";
 import { Labeling } from "./labeling.js";
 import { openOutbox } from "./outbox.js";
@@ -14,7 +15,7 @@ const LONG_AWAY = 30_000; // ms hidden after which our claims may have run out
 const AFTER_SAVING = 250; // ms; one look at the status after a burst of answers
 const TROUBLE = new Set(["offline", "refused", "stuck"]); // phases worth saying aloud
 
-function listen(labeling) {
+function listen(labeling, shown) {
   const filter = new ClassFilter(find("#class-filter"), find(".classes"));
   const commands = {
     class: ({ class: row }) => labeling.answer("label", row.id),
@@ -33,7 +34,7 @@ function listen(labeling) {
     pan: ({ right, down }) => labeling.view.loupe.pan(right, down),
     filter: () => filter.focus(),
     help: () => find("#help").showModal(),
-    outbox: () => showOutbox(labeling.outbox),
+    outbox: () => shown.open(),
     ignore: () => {},
   };
   document.addEventListener("keydown", (event) => {
@@ -53,22 +54,12 @@ function listen(labeling) {
   });
 }
 
-async function showOutbox(outbox) {
-  const aside = await outbox.aside();
-  const line = ({ answer, reason }) => make("li", {}, `Image ${answer.image}, ${answer.kind}: ${reason}`);
-  find("#outbox-aside").replaceChildren(...aside.map(line));
-  find("#outbox-refused").hidden = aside.length === 0;
-  find("#outbox-retry").onclick = () => outbox.retryAside();
-  find("#outbox-dialog").showModal();
-}
-
 /** Looks at the status soon after answers have reached the server, so that the counts follow the keys. */
 function followSaving(labeling) {
   let timer = 0;
   let phase = "";
   labeling.outbox.addEventListener("change", () => {
     const { state } = labeling.outbox;
-    labeling.view.outbox(state);
     if (state.phase !== phase && TROUBLE.has(state.phase)) announce(badge(state).long);
     phase = state.phase;
     if (phase !== "saved") return;
@@ -102,7 +93,7 @@ async function start() {
   );
   const decisions = withWaiting(boot.history, await outbox.waiting());
   const labeling = new Labeling(boot, outbox, decisions);
-  listen(labeling);
+  listen(labeling, new Badge(outbox, labeling.view.root));
   followSaving(labeling);
   comeAndGo(labeling);
   outbox.kick();

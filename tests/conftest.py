@@ -51,6 +51,12 @@ def photos(tmp_path: Path) -> Path:
     return make_photos(tmp_path / "photos")
 
 
+@pytest.fixture(scope="session")
+def photos_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same photos, for those who do not change them."""
+    return make_photos(tmp_path_factory.mktemp("once") / "photos")
+
+
 def import_photos(instance: Path, photos: Path, audit_share: float = 0.0, **loop: object) -> Path:
     """Found a project on the photos, imported."""
     facts = {"audit_share": audit_share, "image_size": 8, "seed": 5, "learning": {"loop": loop}}

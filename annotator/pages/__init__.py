@@ -18,6 +18,7 @@ class Page(NamedTuple):
 
 PAGES = {
     "label": Page("annotator.pages.label", "label.page", "Label"),
+    "review": Page("annotator.pages.review", "review.page", "Review"),
     "progress": Page("annotator.pages.progress", "progress.page", "Progress"),
     "classes": Page("annotator.pages.classes", "classes.page", "Classes"),
     "export": Page("annotator.pages.export", "export.page", "Export"),

@@ -9,7 +9,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlite_utils import Database
 
 from annotator import predictions
-from annotator.errors import AnnotatorError
+from annotator.errors import AnnotatorError, NotYours
 from annotator.pages import shared
 from annotator.pages.status import status
 from annotator.store import db as store
@@ -136,7 +136,16 @@ def _answer(values: dict[str, Any]) -> labels.Answer:
         model=shared.field(values, "model", int, optional=True),
         suggested_id=shared.field(values, "suggested", int, optional=True),
         suggestion_shown=bool(shared.field(values, "shown", bool, optional=True)),
+        source="review" if _is_reviewed(values) else None,
     )
+
+
+def _is_reviewed(values: dict[str, Any]) -> bool:
+    """Is it a reviewer's word, which wins? Raises NotYours for one who is none."""
+    asked = bool(shared.field(values, "review", bool, optional=True))
+    if asked and not current_user.may("review.page"):
+        raise NotYours(f"your role is {current_user.role}; only reviewers and administrators correct what others said")
+    return asked
 
 
 @blueprint.post("/api/release")

@@ -42,6 +42,14 @@ def connect(path: Path) -> Database:
     return Database(connection, execute_plugins=False)
 
 
+def connect_for_reading(path: Path) -> Database:
+    """Open the store for reading only; other files can be attached to it by their URI."""
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+    return Database(connection, execute_plugins=False)
+
+
 @contextmanager
 def write(db: Database) -> Iterator[Database]:
     """One transaction that may write. The only way to change the store.

@@ -29,6 +29,7 @@ class Answer:
     model: int | None = None
     suggested_id: int | None = None
     suggestion_shown: bool = False
+    source: str | None = None  # review: a reviewer's word, which wins; None: as the image was asked
 
 
 def add(db: Database, answer: Answer, tab: str, now: float) -> bool:
@@ -75,14 +76,24 @@ def _check(db: Database, answer: Answer) -> None:
 
 def _origin(db: Database, answer: Answer, slot: dict[str, Any] | None) -> dict[str, Any]:
     """Why the image was asked: from its queue slot, else from its latest earlier answer, else nobody asked."""
+    if answer.source == "review" and answer.kind != "undo":
+        return dict.fromkeys(_ORIGIN) | {"source": "review"}
     if slot is None:
-        sql = "SELECT * FROM labels WHERE image_id = ? AND source <> 'import' ORDER BY id DESC LIMIT 1"
-        slot = next(db.query(sql, [answer.image_id]), {"round": None, "source": "tail"})
+        sql = """SELECT * FROM labels WHERE image_id = ? AND source NOT IN ('import', 'review')
+            ORDER BY id DESC LIMIT 1"""
+        slot = next(db.query(sql, [answer.image_id]), None) or _unasked(db, answer.image_id)
     return {key: slot.get(key) for key in _ORIGIN}
+
+
+def _unasked(db: Database, image_id: int) -> dict[str, Any]:
+    audit = db.execute("SELECT audit FROM images WHERE id = ?", [image_id]).fetchone()[0]
+    return {"round": None, "source": "audit" if audit else "tail"}
 
 
 def _is_late(db: Database, answer: Answer, slot: dict[str, Any] | None, tab: str, now: float) -> bool:
     """Could somebody else have been asked meanwhile? Second thoughts are late where another's answer stands."""
+    if answer.source == "review":
+        return False
     if slot is not None and slot["tab"] == tab and slot["leased_until"] >= now:
         return False
     if not _has_row(db, "labels", answer.image_id, "person_id = ?", answer.person_id):

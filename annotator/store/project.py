@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError
 
+FEATURES = "features"  # the folder of embeddings; it may be deleted at any time
 KEEP_ROUNDS = 3  # whose models and predictions stay on disk
 # Commands that have a key of their own on the label page; no class gets one of these letters.
 COMMAND_LETTERS = "aufzbh"

@@ -22,6 +22,7 @@ from learner.features import Extractor, FloatArray, Report
 
 SUFFIX = ".rows"
 ABOUT = "about.json"
+CHUNK = 16_384  # rows that are compared at once
 
 
 def default_folder() -> Path:
@@ -96,6 +97,22 @@ class Cache:
         except OSError:  # removed meanwhile
             return np.empty(0, self._record)
 
+    def nearest(self, key: bytes, count: int) -> list[bytes]:
+        """Keys of up to `count` rows by cosine similarity to that of a key, the likest first; none if it has no row."""
+        (row,), (known,) = self.find([key])
+        if not known:
+            return []
+        found: dict[bytes, float] = {}
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            records = self._records(path)
+            for start in range(0, len(records), CHUNK):
+                part = records[start : start + CHUNK]
+                similar = _cosine(part["row"].astype(np.float32), row)
+                best = np.argsort(-similar, kind="stable")[: count + 1]
+                found |= {part["key"][i].tobytes(): float(similar[i]) for i in best.tolist() if _is_whole(part[i])}
+        found.pop(key, None)
+        return sorted(found, key=lambda each: -found[each])[:count]
+
     def add(self, keys: list[bytes], rows: FloatArray) -> None:
         """Append. A disk that is full costs the cache and nothing else."""
         if self._full or not keys:
@@ -120,6 +137,27 @@ class Cache:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def kept(folder: Path) -> list[Cache]:
+    """What is in a folder of embeddings, however computed; those that were begun last first."""
+    found = []
+    for path in folder.glob(f"*/{ABOUT}"):
+        with contextlib.suppress(OSError, ValueError, KeyError):  # removed meanwhile, or torn off
+            about = json.loads(path.read_text())
+            found.append((path.stat().st_mtime, Cache(folder, about, about.pop("width"))))
+    return [each for _, each in sorted(found, key=lambda pair: -pair[0])]
+
+
+def _cosine(rows: FloatArray, row: FloatArray) -> FloatArray:
+    """(n,) of (n, D) and (D,); 0 where a row is zero."""
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(row)
+    similar: FloatArray = (rows @ row / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return similar
+
+
+def _is_whole(record: Any) -> bool:
+    return int(record["crc"]) == _checksum(record["key"].tobytes(), record["row"])
 
 
 def _checksum(key: bytes, row: NDArray[np.float16]) -> int:

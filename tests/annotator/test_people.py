@@ -203,6 +203,13 @@ def test_answers_are_stored_under_the_name_of_who_gave_them(app, owner, instance
     assert names == [("ann",)]
 
 
+@pytest.mark.parametrize(("role", "status"), [("annotator", 403), ("reviewer", 200)])
+def test_only_reviewers_have_the_last_word(app, owner, role, status):
+    ann = come_in(app, owner, "ann", role)
+    answer = {"tab": "t", "uuid": "u1", "image": 1, "kind": "label", "class": 1, "via": "typed", "review": True}
+    assert ann.post("/api/label", json=answer, headers={"X-CSRFToken": csrf(ann, "/")}).status_code == status
+
+
 def test_a_page_of_somebody_else_is_refused_and_keeps_its_answers(app, owner):
     """Two people share a browser: what the first had kept must not become the second's."""
     ann = come_in(app, owner, "ann")

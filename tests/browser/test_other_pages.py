@@ -8,7 +8,7 @@ from live import Live
 from playwright.sync_api import Browser, BrowserContext
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-PAGES = ["", "progress", "classes", "export", "settings", "files", "people"]
+PAGES = ["", "review", "progress", "classes", "export", "settings", "files", "people"]
 
 
 @pytest.fixture

@@ -166,3 +166,42 @@ def test_the_user_says_where_it_is(monkeypatch, tmp_path):
     assert cache.default_folder() == tmp_path / "annotator" / "features"
     monkeypatch.setenv("ANNOTATOR_CACHE", str(tmp_path / "here"))
     assert cache.default_folder() == tmp_path / "here"
+
+
+def random_cache(folder: Path) -> tuple[Cache, list[bytes], np.ndarray]:
+    """Sixty rows in two files."""
+    rows = np.random.default_rng(3).normal(size=(60, 8)).astype(np.float16)
+    keys = [bytes([i]) * 32 for i in range(60)]
+    for part in (slice(0, 25), slice(25, 60)):
+        writer = Cache(folder, {"name": "random"}, 8)
+        writer.add(keys[part], rows[part].astype(np.float32))
+        writer.close()
+    return Cache(folder, {"name": "random"}, 8), keys, rows.astype(np.float64)
+
+
+def test_the_nearest_rows_are_those_of_a_brute_force(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "CHUNK", 7)
+    kept, keys, rows = random_cache(tmp_path)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    for at in (0, 24, 25, 59):
+        order = [i for i in np.argsort(-(unit @ unit[at])).tolist() if i != at]
+        assert kept.nearest(keys[at], 5) == [keys[i] for i in order[:5]]
+    assert kept.nearest(b"?" * 32, 5) == []
+
+
+def test_a_damaged_row_is_nobodys_neighbour(tmp_path):
+    kept, keys, _ = random_cache(tmp_path)
+    (likest,) = kept.nearest(keys[0], 1)
+    for path in kept.folder.glob("*.rows"):
+        path.write_bytes(path.read_bytes().replace(likest, b"?" * 32))
+    found = kept.nearest(keys[0], 59)
+    assert not {likest, b"?" * 32} & set(found)
+    assert len(found) == 58
+
+
+def test_what_is_kept_is_found_again_and_what_is_torn_off_is_passed_over(tmp_path):
+    kept, *_ = random_cache(tmp_path)
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "about.json").write_text('{"na')
+    assert [each.folder for each in cache.kept(tmp_path)] == [kept.folder]
+    assert cache.kept(tmp_path / "nowhere") == []
