@@ -81,7 +81,13 @@ def main(answers: int) -> None:
         label(page, truth(instance), answers)
         page.wait_for_timeout(5000)
         page.close()
-        for name, path in (("label", ""), ("progress", "progress"), ("settings", "settings"), ("files", "files")):
+        for name, path in (
+            ("label", ""),
+            ("progress", "progress"),
+            ("export", "export"),
+            ("settings", "settings"),
+            ("files", "files"),
+        ):
             photograph(browser, url + path, name)
         browser.close()
         server.send_signal(signal.SIGTERM)
