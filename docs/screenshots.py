@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from annotator.pages import PAGES
 from learner.datasets.embedded import digits_images
 
 DOCS = Path(__file__).parent
@@ -81,8 +82,8 @@ def main(answers: int) -> None:
         label(page, truth(instance), answers)
         page.wait_for_timeout(5000)
         page.close()
-        for name, path in (("label", ""), ("progress", "progress"), ("settings", "settings"), ("files", "files")):
-            photograph(browser, url + path, name)
+        for name in (name for name, page in PAGES.items() if page.title):
+            photograph(browser, url + ("" if name == "label" else name), name)
         browser.close()
         server.send_signal(signal.SIGTERM)
         server.wait()
