@@ -151,11 +151,12 @@ def change_of_set(db: Database, model: Model, step: str, one: int, other: int) -
         model.retired.add(one)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_after_any_sequence_the_labels_are_those_of_the_model(instance, seed):
     chance, model = random.Random(seed), Model()
     with copied(instance) as db:
+        db.execute("PRAGMA synchronous = OFF")
         for _ in range(60):
             play(db, model, chance)
             found = {image: (status, class_id if status in ("label", "retired") else None)
