@@ -37,6 +37,7 @@ def test_every_command_explains_itself(command):
     assert "Usage:" in result.output
 
 
+@pytest.mark.long
 def test_the_demo_serves_the_first_image_and_goes_on_where_it_stopped(tmp_path):
     with serving("demo", "--seed", "1", cwd=tmp_path, ending=signal.SIGINT) as live:
         status = live.until("api/status", lambda s: s["status"]["query"]["size"] and not s["status"]["importing"])

@@ -37,7 +37,7 @@ def found(page: Page) -> list[str]:
     return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in violations for node in each["nodes"]]
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", ["light", *(pytest.param(look, marks=pytest.mark.long) for look in [*LOOKS][1:])])
 @pytest.mark.parametrize("name", MENU)
 def test_axe_finds_nothing(browser: Browser, seeded: Live, problems: Problems, name: str, look: str) -> None:
     context = browser.new_context(**LOOKS[look])

@@ -9,6 +9,8 @@ import pytest
 from browsing import ROOT, Labeler, Problems, Server, photo_truth, read
 from playwright.sync_api import BrowserContext
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def server(photos: Path, tmp_path: Path) -> Server:

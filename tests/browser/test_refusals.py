@@ -146,6 +146,7 @@ def test_a_browser_that_is_not_known_any_more_keeps_the_answer_until_the_link_is
     problems.clear()
 
 
+@pytest.mark.long
 def test_answers_of_one_project_are_never_stored_in_another_at_the_same_address(
     context: BrowserContext, photos: Path, tmp_path: Path, problems: Problems
 ) -> None:

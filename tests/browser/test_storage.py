@@ -11,6 +11,8 @@ from conftest import FLAGS
 from live import Live
 from playwright.sync_api import BrowserContext, Dialog, Playwright
 
+pytestmark = pytest.mark.long
+
 BROKEN = {
     "opening throws": "indexedDB.open = () => { throw new DOMException('no', 'SecurityError') }",
     "opening fails": """

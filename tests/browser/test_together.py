@@ -7,6 +7,8 @@ import pytest
 from browsing import Labeler, Problems, Server, read
 from playwright.sync_api import Browser, BrowserContext, Page
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "correct horse"
 REMOTE = ["--no-learner", "--host", "0.0.0.0", "--allow-remote", "--host-name", "localhost"]
 
