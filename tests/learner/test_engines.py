@@ -122,6 +122,7 @@ if __name__ == "__main__":
 
 @pytest.mark.long
 def test_ctrl_c_ends_parent_and_children_at_once(tmp_path):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the background jobs of a shell ignore it
     (tmp_path / "many.py").write_text(SCRIPT)
     path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
     with subprocess.Popen(
