@@ -49,7 +49,7 @@ function listen(labeling, shown) {
     const button = event.target.closest("button[data-command]");
     if (!button) return;
     if (event.detail > 0) button.blur(); // after a click Enter and space belong to the page again
-    if (event.detail > 1 && labeling.unseen && button.dataset.command !== "closer") return; // a double click is one answer
+    if (event.detail > 1 && labeling.unseen && !button.closest(".loupe")) return; // a double click is one answer
     commands[button.dataset.command]({ class: labeling.classOf(Number(button.dataset.class)) });
   });
 }

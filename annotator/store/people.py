@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlite_utils import Database
@@ -17,7 +18,6 @@ RESERVED = frozenset({OWNER, "import"})
 SHORTEST, LONGEST = 8, 200  # characters of a password
 LONGEST_NAME = 60
 INVITED = timedelta(days=7)
-_NOBODY = generate_password_hash(secrets.token_urlsafe())  # checked where there is no such person: as slow as a person
 
 
 def everybody(db: Database) -> list[dict[str, Any]]:
@@ -116,10 +116,16 @@ def set_password(db: Database, person_id: int, password: str) -> None:
     db.table("people").update(person_id, values)
 
 
+@cache
+def _nobody() -> str:
+    """The hash that is checked where there is no such person: as slow as a person's."""
+    return generate_password_hash(secrets.token_urlsafe())
+
+
 def check(db: Database, name: str, password: str) -> dict[str, Any] | None:
     """The person, where name and password fit; it takes as long where nobody is called like this."""
     row: dict[str, Any] = next(db.query("SELECT * FROM people WHERE name = ?", [name.strip()]), {})
-    fits = check_password_hash(row.get("password") or _NOBODY, password[:LONGEST])
+    fits = check_password_hash(row.get("password") or _nobody(), password[:LONGEST])
     return row if fits and row.get("password") and row["gone"] is None else None
 
 
