@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -95,7 +96,7 @@ class Cell:
     seconds_per_label: float = 0.0  # what a person would need, for curves over time
     label: str = ""  # tells a strategy from the same one with other settings
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The same for the same configuration in any process: 16 hexadecimal digits."""
         text = json.dumps(as_dict(self), sort_keys=True)

@@ -154,17 +154,18 @@ function listen(review, shown, classes) {
     event.preventDefault();
     run(command);
   });
+  let before = null; // what the click before hit
   document.addEventListener("click", (event) => {
-    if (event.detail > 1) return; // a double click is one
-    const button = event.target.closest("button[data-command]");
-    if (event.target.closest(".cell")) return review.grid.choose(imageOf(event)), review.look();
-    if (!button) return;
-    if (event.detail > 0) button.blur(); // after a click Enter belongs to the page again
-    commands[button.dataset.command]({ class: rows.get(Number(button.dataset.class)) });
+    const hit = event.target.closest(".cell, button[data-command]");
+    // a double click is one; the second half of one on an image may hit a button of the dialog that the first opened
+    const isSame = hit === before || before?.matches(".cell");
+    before = hit;
+    if (!hit || (event.detail > 1 && isSame)) return;
+    if (hit.matches(".cell")) return review.grid.choose(Number(hit.dataset.image)), review.look();
+    if (event.detail > 0) hit.blur(); // after a click Enter belongs to the page again
+    commands[hit.dataset.command]({ class: rows.get(Number(hit.dataset.class)) });
   });
 }
-
-const imageOf = (event) => Number(event.target.closest(".cell").dataset.image);
 
 function follow(review) {
   let phase = "";

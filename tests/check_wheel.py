@@ -27,7 +27,7 @@ def first_image_seconds(url: str, started: float) -> float:
             fetch(url + "image/1")
             return time.monotonic() - started
         except OSError:
-            if time.monotonic() - started > 60:
+            if time.monotonic() - started > 120:
                 raise
             time.sleep(0.1)
 

@@ -75,6 +75,7 @@ def test_while_paused_nothing_is_learned_and_afterwards_everything(supervisor, l
     assert until(lambda: rounds.finished(live))
 
 
+@pytest.mark.long
 def test_stopping_ends_every_process_and_gives_the_lease_back(make_instance):
     instance = make_instance("stop")
     supervisor = Supervisor(instance)
@@ -87,6 +88,7 @@ def test_stopping_ends_every_process_and_gives_the_lease_back(make_instance):
     assert rounds.process(db, "learner")["owner"] is None
 
 
+@pytest.mark.long
 def test_a_learning_process_ends_with_its_parent(make_instance):
     instance = make_instance("orphan")
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-m', 'annotator.worker', {str(instance)!r}])"
@@ -196,6 +198,7 @@ def test_a_round_that_cannot_be_done_is_given_up_with_its_reason(instance, db, m
     assert rounds.finished(db) == []
 
 
+@pytest.mark.long
 def test_memory_is_kept_small_by_forgetting_old_rounds(instance: Path, db):
     with store.write(db):
         project.put(db, learning={"loop": {"query_size": 5}})

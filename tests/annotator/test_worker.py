@@ -192,10 +192,8 @@ MOMENTS = {
 }
 
 
-EVERY_MOMENT = ["in training", *(pytest.param(moment, marks=pytest.mark.long) for moment in list(MOMENTS)[1:])]
-
-
-@pytest.mark.parametrize("moment", EVERY_MOMENT)
+@pytest.mark.long
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_round_killed_at_any_moment_is_played_again_the_same(moment, nursery, due, db, tmp_path):
     copy = copied(due, tmp_path / "never killed")
     before = ranking(db)

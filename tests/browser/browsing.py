@@ -19,15 +19,26 @@ ROOT = "[data-boot]"
 class Problems(list[str]):
     """Errors in the console, uncaught exceptions, failed and refused requests."""
 
+    _was_cut = False
+
     def watch(self, context: BrowserContext) -> None:
-        context.on("console", lambda message: message.type == "error" and self.append(message.text))
+        context.on("console", lambda message: message.type == "error" and self._note(message.text))
         context.on("weberror", lambda error: self.append(str(error.error)))
         context.on("requestfailed", self._failed)
         context.on("response", lambda answer: answer.status >= 400 and self.append(f"{answer.status} {answer.url}"))
 
+    def clear(self) -> None:
+        """Those until now were meant. The news of a network that was cut may still be on its way."""
+        super().clear()
+        self._was_cut = True
+
     def _failed(self, request: Request) -> None:
         if request.failure != "net::ERR_ABORTED":  # a page that goes away abandons what it asked for
-            self.append(f"{request.url}: {request.failure}")
+            self._note(f"{request.url}: {request.failure}")
+
+    def _note(self, text: str) -> None:
+        if not (self._was_cut and "net::ERR_" in text):
+            self.append(text)
 
 
 class Labeler:

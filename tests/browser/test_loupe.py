@@ -130,6 +130,7 @@ def test_under_the_loupe_a_photograph_has_all_its_pixels(context: BrowserContext
         labeler.page.close()
 
 
+@pytest.mark.long
 def test_many_classes_are_filtered_by_typing(context: BrowserContext, photos: Path, tmp_path: Path) -> None:
     instance = tmp_path / "instance"
     with Server(photos, instance, ",".join(CLASSES), "--no-learner") as server:

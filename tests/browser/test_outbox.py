@@ -16,6 +16,7 @@ def server(photos: Path, tmp_path: Path) -> Server:
     return Server(photos, tmp_path / "instance", "cat,dog", "--no-learner")
 
 
+@pytest.mark.long
 def test_answers_given_while_the_server_is_down_arrive(
     context: BrowserContext, server: Server, tmp_path: Path, problems: Problems
 ) -> None:

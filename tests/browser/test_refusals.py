@@ -60,6 +60,7 @@ def test_a_session_that_is_gone_is_renewed(labeler: Labeler, demo: Path, problem
     problems.clear()
 
 
+@pytest.mark.long
 def test_a_server_with_another_secret_gets_the_answer(
     context: BrowserContext, server: Server, tmp_path: Path, problems: Problems
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_lasting_refusal_is_set_aside_and_can_be_sent_again(
     assert answers(demo)[image] == labeler.truth[image]
 
 
+@pytest.mark.long
 def test_a_browser_that_is_not_known_any_more_keeps_the_answer_until_the_link_is_opened_again(
     context: BrowserContext, photos: Path, tmp_path: Path, problems: Problems
 ) -> None:

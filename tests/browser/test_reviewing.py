@@ -176,6 +176,7 @@ def test_the_label_page_delivers_what_the_review_page_left(reviewer: Reviewer, p
     problems.clear()
 
 
+@pytest.mark.long
 def test_the_models_opinion_can_be_accepted(labeler: Labeler, live: Live, demo: Path) -> None:
     labeler.answer_truly(12)
     labeler.saved()
@@ -202,6 +203,9 @@ def test_the_close_look_fits_a_narrow_screen(browser: Browser, server: Server, p
         "document.querySelector('#detail').scrollWidth <= document.querySelector('#detail').clientWidth"
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.wait_for_timeout(600)  # the tap that opened it is over: the second half of a double tap answers nothing
     page.tap("#detail [data-command=unsure]")
     page.wait_for_selector("#detail-said:has-text('unsure')")
+    page.tap("#detail [data-command=undo]")  # at once, and another button: no double tap
+    page.wait_for_selector("#detail-said:has-text('Taken back')")
     context.close()

@@ -35,6 +35,7 @@ def taken(page: Page, folder: Path) -> Path:
     return folder / download.value.suggested_filename
 
 
+@pytest.mark.long
 def test_a_file_and_a_folder_with_the_keyboard(context: BrowserContext, server: Server, tmp_path: Path) -> None:
     with server:
         page = labeled(context, server)

@@ -90,6 +90,7 @@ def test_a_table_of_openml_is_split_stratified_by_the_seed(monkeypatch):
     assert (found.train.take(found.train.ids)[:, 0, 0, 0] == found.train_classes).all()
 
 
+@pytest.mark.long
 def test_the_sets_of_the_study_hold_out_what_the_papers_do(monkeypatch):
     fake_openml(monkeypatch, 30_000)
     assert len(load("openml:40927").test) == 10_000

@@ -1,6 +1,7 @@
 """Studies: grids in TOML become cells, and what a file cannot mean is said."""
 
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -107,8 +108,13 @@ def test_every_shipped_study_asks_something_and_its_cells_are_different(name):
     assert len({cell.key for cell in plan.cells}) == len(plan.cells) >= 30
 
 
+@cache
+def sparse():
+    return read("sparse-labels-2021")
+
+
 def test_the_study_of_2021_has_every_cell_of_its_tables():
-    found = {(c.dataset, c.method.name, c.strategy.name, c.settings.budgets) for c in read("sparse-labels-2021").cells}
+    found = {(c.dataset, c.method.name, c.strategy.name, c.settings.budgets) for c in sparse().cells}
     methods = ("fixmatch", "ssl", "basic", "transfer")
     passive = ("random", "kmeans", "kmeans_top", "kmeans_random", "coreset", "dbscan", "optics")
     for data, each in (("cifar10", 10), ("svhn", 10), ("cifar100", 100)):
@@ -121,7 +127,7 @@ def test_the_study_of_2021_has_every_cell_of_its_tables():
 def test_the_models_of_2021_are_those_of_its_table():
     nets = {
         c.method.name: getattr(c.method.settings, "architecture", "") or c.method.settings.backbone
-        for c in read("sparse-labels-2021").cells
+        for c in sparse().cells
     }
     assert nets == {
         "fixmatch": "wrn", "ssl": "wide_resnet50_2", "basic": "wide_resnet50_2", "transfer": "wide_resnet50_2.tv_in1k",
