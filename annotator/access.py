@@ -32,6 +32,7 @@ LEAST = {
     "label.release": "annotator",
     "label.heartbeat": "annotator",
     "label.history": "annotator",
+    "label.class_examples": "annotator",
     "image.show": "annotator",
     "progress.page": "annotator",
     "progress.progress": "annotator",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from annotator.settings import Asking
 from learner.acquisition import STRATEGIES
 from learner.datasets import FOLDER
 from learner.training import METHODS
@@ -54,7 +55,7 @@ def learning_options(function: F) -> F:
             multiple=True,
             callback=pairs,
             metavar="NAME=VALUE",
-            help="Any setting of the loop.",
+            help="Any setting of the loop, or of how people are asked.",
         ),
         click.option(
             "--strategy-set",
@@ -142,6 +143,7 @@ def facts(options: dict[str, Any]) -> dict[str, Any]:
     loop = dict(options["loop"])
     if options["query_size"]:
         loop["query_size"] = options["query_size"]
+    asking = {field.name: loop.pop(field.name) for field in dataclasses.fields(Asking) if field.name in loop}
     chosen = {key: options[key] for key in ("method", "strategy") if options[key]}
     settings = method_settings(options["method_set"], options["weights"])
     if settings:
@@ -152,7 +154,7 @@ def facts(options: dict[str, Any]) -> dict[str, Any]:
         "seed": options["seed"],
         "audit_share": options["audit_share"],
         "keep_rounds": options["keep_rounds"],
-        "learning": {**chosen, "loop": loop},
+        "learning": {**chosen, "loop": loop, "asking": asking},
     }
 
 

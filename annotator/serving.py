@@ -102,8 +102,8 @@ def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("method", "strategy"):
         if name in new and new[name] != old.get(name):
             kept.pop(f"{name}_settings", None)
-    loop = {**old.get("loop", {}), **new.get("loop", {})}
-    return {**kept, **new, "loop": loop}
+    merged = {name: {**old.get(name, {}), **new.get(name, {})} for name in ("loop", "asking")}
+    return {**kept, **new, **merged}
 
 
 def _refuse_changes(facts: Mapping[str, Any], given: Mapping[str, Any]) -> None:

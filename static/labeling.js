@@ -83,6 +83,7 @@ export class Labeling {
 
   #about(item, { uuid, kind, class: id }) {
     const suggestion = item.suggestion;
+    const expected = suggestion ?? item.unshown; // kept either way, so that both can be compared
     return {
       tab: this.tab,
       uuid,
@@ -92,9 +93,9 @@ export class Labeling {
       via: "typed",
       undoes: null,
       seconds: Math.round(this.#watch.seconds() * 1000) / 1000,
-      suggested: suggestion?.class ?? null,
+      suggested: expected?.class ?? null,
       shown: Boolean(suggestion),
-      model: suggestion?.model ?? null,
+      model: expected?.model ?? null,
     };
   }
 

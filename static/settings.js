@@ -28,7 +28,7 @@ async function save(event) {
   find("#save").disabled = true;
   find("#trouble").textContent = "";
   announce("");
-  const body = { loop: values(find("[data-loop]", form)) };
+  const body = { loop: values(find("[data-loop]", form)), asking: values(find("[data-asking]", form)) };
   for (const kind of KINDS) {
     body[kind] = chosen(kind);
     body[`${kind}_settings`] = values(part(kind));

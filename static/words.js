@@ -25,11 +25,14 @@ export const share = (value) => value.toFixed(2);
 export const percent = (value) => `${(100 * value).toFixed(1)} %`;
 
 /** Why this image is asked. `name(id)` gives a class's name. */
-export function why({ source, round, strategy, suggestion }, name, importing) {
+export function why({ source, round, strategy, suggestion, unshown }, name, importing) {
+  if (strategy === "confident_learning")
+    return "a second look: images like it have another label. What was said before is not shown, so that your answer is free";
   if (SOURCES[source]) return SOURCES[source];
   const choice = importing ? CHOICES.random : (CHOICES[strategy] ?? (round === 0 && CHOICES.typiclust));
   const said = suggestion && belief(suggestion, name);
-  return [choice, said].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
+  const silent = unshown && "the model stays silent this time";
+  return [choice, said, silent].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
 }
 
 function belief({ class: first, confidence, second, second_confidence: next }, name) {

@@ -15,6 +15,7 @@ LEVELS = [
     {"augment", "datasets", "features", "models", "randaugment"},
     {"predict", "checkpoint", "evaluate"},
     {"acquisition", "training"},
+    {"doubts"},
     {"loop", "oracles"},
     {"simulate"},
     {"benchmark"},

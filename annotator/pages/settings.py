@@ -36,8 +36,9 @@ def page() -> ResponseReturnValue:
     chosen = project.facts(shared.database()).get("learning", {})
     methods = [_row(name, row, chosen, "method") for name, row in METHODS.items()]
     strategies = [_row(name, row, chosen, "strategy") for name, row in STRATEGIES.items()]
-    loop = list(_fields(LoopSettings, chosen.get("loop", {})))
-    return render_template("settings/index.html", methods=methods, strategies=strategies, loop=loop, stages=STAGES)
+    parts = {"loop": LoopSettings, "asking": settings.Asking}
+    shown = {name: list(_fields(cls, chosen.get(name, {}))) for name, cls in parts.items()}
+    return render_template("settings/index.html", methods=methods, strategies=strategies, stages=STAGES, **shown)
 
 
 def _row(name: str, row: Any, chosen: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -76,7 +77,13 @@ def save() -> ResponseReturnValue:
         except LearnerError as error:
             raise AnnotatorError(str(error)) from None
         project.put(db, learning=chosen)
-    return jsonify(ok=True, method=found.method.name, strategy=found.strategy.name, loop=as_dict(found.loop))
+    return jsonify(
+        ok=True,
+        method=found.method.name,
+        strategy=found.strategy.name,
+        loop=as_dict(found.loop),
+        asking=as_dict(found.asking),
+    )
 
 
 def _merged(old: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +93,7 @@ def _merged(old: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         chosen[kind] = shared.field(given, kind, str, limit=100)
         same = old.get(kind) == chosen[kind]
         chosen[f"{kind}_settings"] = _texts(given, f"{kind}_settings", old.get(f"{kind}_settings", {}) if same else {})
-    return chosen | {"loop": _texts(given, "loop", old.get("loop", {}))}
+    return chosen | {name: _texts(given, name, old.get(name, {})) for name in ("loop", "asking")}
 
 
 def _texts(given: dict[str, Any], name: str, old: Mapping[str, Any]) -> dict[str, Any]:

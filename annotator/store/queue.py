@@ -32,23 +32,35 @@ _REFILL = {
 
 
 def claim(
-    db: Database, tab: str, person_id: int, count: int, now: float, have: Collection[int] = ()
+    db: Database, tab: str, person_id: int, count: int, now: float, have: Collection[int] = (), looks: float = 0
 ) -> list[dict[str, Any]]:
     """Lease up to `count` slots to a tab, in asking order, none of the images it has. Call inside `write`.
 
     What was asked for again first, then the open query, the tail of the ranking, random images; every tenth slot is
-    an audit image.
+    an audit image, and `looks` of all a second look, which also comes when nothing else is left.
     """
     slots = []
     for _ in range(count):
-        is_audit_turn = count_up(db, "served") % AUDIT_EVERY == 0
-        others = ("second_look", "query", "tail")
-        order = ("audit", *others) if is_audit_turn else (*others, "audit")
+        order = _order(count_up(db, "served"), looks)
         slot = next(filter(None, (_take(db, source, tab, person_id, now, have) for source in order)), None)
         if slot is None:
             break
         slots.append(slot)
     return slots
+
+
+def _order(served: int, looks: float) -> tuple[str, ...]:
+    """Sources, the first to be asked first. The turns of second looks lie between those of the audit."""
+    order: tuple[str, ...] = ("again", "query", "tail", "audit", *(("second_look",) if looks else ()))
+    if looks and int(looks * served + 0.25) > int(looks * (served - 1) + 0.25):
+        order = ("second_look", *order[:-1])
+    return ("audit", *order) if served % AUDIT_EVERY == 0 else order
+
+
+_CHOSEN = {  # where the source is not enough: what people want again, and what the model doubts
+    "again": "source = 'second_look' AND strategy IS NULL",
+    "second_look": "source = 'second_look' AND strategy IS NOT NULL",
+}
 
 
 def _take(
@@ -66,7 +78,7 @@ def _lease_first(
     db: Database, source: str, tab: str, person_id: int, now: float, have: Collection[int]
 ) -> dict[str, Any] | None:
     sql = f"""UPDATE queue SET tab = :tab, person_id = :person, leased_until = :until
-        WHERE id = (SELECT id FROM queue WHERE source = :source AND {_FREE}
+        WHERE id = (SELECT id FROM queue WHERE {_CHOSEN.get(source, "source = :source")} AND {_FREE}
                     AND image_id NOT IN ({_listed(have)}) ORDER BY rank LIMIT 1) RETURNING *"""
     arguments = {"tab": tab, "person": person_id, "until": now + LEASE_SECONDS, "source": source, "now": now}
     return _one(db, sql, arguments)
@@ -113,10 +125,10 @@ def renew(db: Database, tab: str, image_ids: Iterable[int], now: float) -> None:
 def ask_again(db: Database, image_ids: Iterable[int]) -> int:
     """Ask answered images once more, in this order; returns how many come. Call inside `write`.
 
-    One that is in the queue already keeps its place.
+    One that is in the queue already keeps its place, unless the model doubts it: people go before.
     """
     sql = """INSERT INTO queue (image_id, source, round, strategy, rank) VALUES (?, 'second_look', 0, NULL, ?)
-        ON CONFLICT (image_id) DO NOTHING"""
+        ON CONFLICT (image_id) DO UPDATE SET strategy = NULL WHERE source = 'second_look' AND strategy IS NOT NULL"""
     return sum(db.execute(sql, [image, rank]).rowcount for rank, image in enumerate(image_ids))
 
 
@@ -124,12 +136,18 @@ def _listed(ids: Iterable[int]) -> str:
     return ",".join(str(int(image)) for image in ids)
 
 
+def forget(db: Database, source: str, now: float, condition: str = "true") -> None:
+    """Drop the free slots of a source, but those of undone images. Call inside `write`."""
+    sql = f"DELETE FROM queue WHERE source = :source AND rank >= 0 AND {condition} AND {_FREE}"
+    db.execute(sql, {"source": source, "now": now})
+
+
 def publish(db: Database, picks: list[dict[str, Any]], source: str, now: float) -> None:
     """Replace the free slots of a source; what is on somebody's screen stays. Call inside `write`.
 
     Publishing the same picks again changes nothing that was answered. An undone image keeps its place in front.
     """
-    db.execute(f"DELETE FROM queue WHERE source = :source AND rank >= 0 AND {_FREE}", {"source": source, "now": now})
+    forget(db, source, now)
     sql = f"""INSERT INTO queue (image_id, source, round, strategy, score, probability, rank)
         SELECT :image_id, :source, :round, :strategy, :score, :probability, :rank
         WHERE NOT EXISTS (SELECT 1 FROM answers WHERE image_id = :image_id)
