@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from annotator.store import labels, overview, rounds
+from annotator.store import anchoring, labels, overview, rounds
 from annotator.store import project as project_store
 
 MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a smaller audit must be complete
@@ -84,7 +84,8 @@ def progress(db: Database) -> dict[str, Any]:
     classes = [{**row, "labels": counts.get(row["id"], 0)} for row in project_store.classes(db)]
     now = status(db)
     needed = now["audit"]["needed"]
-    return {"status": now, "classes": classes, "rounds": [_round(row, needed) for row in rounds.finished(db)]}
+    told = [_round(row, needed) for row in rounds.finished(db)]
+    return {"status": now, "classes": classes, "rounds": told, "anchoring": anchoring.agreement(db)}
 
 
 def _round(row: dict[str, Any], needed: int) -> dict[str, Any]:

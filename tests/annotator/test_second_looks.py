@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 from test_pages import Browser
 
 from annotator import create_app, settings
 from annotator.importing.folder import scan
 from annotator.serving import found
+from annotator.store import anchoring, examples, labels, project, queue, rounds, second_looks
 from annotator.store import db as store
-from annotator.store import labels, project, queue, rounds, second_looks
 
 NOW = 1000.0
 
@@ -24,18 +25,14 @@ def say(db, image, class_id, person="ann", **more):
 
 
 def doubt(db, *images):
-    picks = [
-        {"image_id": i, "round": 1, "strategy": second_looks.STRATEGY, "score": 0.9, "probability": None}
-        for i in images
-    ]
+    pick = {"round": 1, "strategy": second_looks.STRATEGY, "score": 0.9, "probability": None}
     with store.write(db):
         second_looks.publish(db, [pick | {"image_id": image} for image in images], second_looks.SOURCE, NOW)
 
 
 def doubted(db):
-    return [
-        i for (i,) in db.execute("SELECT image_id FROM queue WHERE strategy = ? ORDER BY rank", [second_looks.STRATEGY])
-    ]
+    sql = "SELECT image_id FROM queue WHERE strategy = ? ORDER BY rank"
+    return [image for (image,) in db.execute(sql, [second_looks.STRATEGY])]
 
 
 def claimed(db, count, looks, tab="tab", now=NOW):
@@ -222,3 +219,74 @@ def test_both_shares_are_set_on_the_page_and_on_the_command_line(browser, learne
     db = store.connect(learned / store.FILE)
     assert settings.asking(db) == settings.Asking(0.0, 0.25)
     db.close()
+
+
+def suggested(db, image, agrees, shown, model=1, person="ann", source="query"):
+    """An answer to a suggestion of class 1."""
+    with store.write(db):
+        who = project.person_id(db, person)
+        db.execute("DELETE FROM queue WHERE image_id = ?", [image])
+        slot = {"image_id": image, "source": source, "round": 0, "rank": 0}
+        db.table("queue").insert(slot)
+        said = {"model": model, "suggested_id": 1, "suggestion_shown": shown}
+        uuid = f"{person} {image} {model} {source}"
+        labels.add(db, labels.Answer(uuid, image, "label", who, 1 if agrees else 2, **said), "tab", NOW)
+
+
+def test_agreement_with_suggestions_is_compared_once_there_are_thirty_of_each(db):
+    people = [f"p{number}" for number in range(2)]
+    for image in range(1, 30):
+        suggested(db, image, image > 3, shown=True)
+    for person, image in [(person, image) for person in people for image in range(21, 41)]:
+        suggested(db, image, image > 30, shown=False, person=person)
+    assert anchoring.agreement(db) is None
+    suggested(db, 30, True, shown=True)
+    found = anchoring.agreement(db)
+    assert (found["shown"]["n"], found["shown"]["share"]) == (30, 0.9)
+    assert (found["hidden"]["n"], found["hidden"]["share"]) == (40, 0.5)
+    expected = proportion_confint(27, 30)
+    assert (found["shown"]["low"], found["shown"]["high"]) == pytest.approx(expected)
+
+
+def proportion_confint(correct, n):
+    """Wilson's interval from scipy."""
+    interval = binomtest(correct, n).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
+def test_other_models_second_looks_and_second_thoughts_are_not_compared(db):
+    for image in range(1, 31):
+        suggested(db, image, True, shown=True)
+        suggested(db, image, True, shown=False, person="bob")
+    before = anchoring.agreement(db)
+    for image in range(31, 41):
+        suggested(db, image, False, shown=True, model=2)  # of which none was hidden
+        suggested(db, image, False, shown=True, source="second_look", person="bob")
+    suggested(db, 1, False, shown=False, model=1, source="tail")  # ann answered it before
+    assert anchoring.agreement(db) == before
+
+
+def test_examples_are_reviewed_then_agreed_then_sure_and_never_of_the_audit(make_instance):
+    instance = make_instance("audited", audit_share=0.2)
+    db = store.connect(instance / store.FILE)
+    audit = [image for (image,) in db.execute("SELECT id FROM images WHERE audit")]
+    others = [image for (image,) in db.execute("SELECT id FROM images WHERE NOT audit ORDER BY id")]
+    for image in (*audit, *others[:8]):
+        say(db, image, 1)
+    say(db, others[8], 2)
+    say(db, others[2], 1, "bob")
+    say(db, others[5], 1, "eve", source="review")
+    rows = examples.candidates(db, 1)
+    assert {row["image_id"] for row in rows} == set(others[:8])
+    shown = [row["image_id"] for row in examples.best(rows, {others[0]: 0.7, others[1]: 0.9})]
+    assert shown[:4] == [others[5], others[2], others[1], others[0]]
+    assert len(shown) == 6
+    db.close()
+
+
+def test_examples_come_as_pictures(browser):
+    (first, *_rest) = browser.client.get("/api/examples?class=1").json["examples"]
+    with browser.client.get(first["url"]) as picture:
+        assert picture.status_code == 200
+    assert browser.client.get("/api/examples?class=99").json == {"ok": True, "examples": []}
+    assert browser.client.get("/api/examples?class=x").json["examples"] == []
