@@ -5,7 +5,7 @@ import { folded } from "./class-filter.js";
 import { make } from "./dom.js";
 
 const CRISP = 64; // px; smaller pictures are scaled up with hard edges
-const FEW = 8; // classes that need no filter
+const FEW = 12; // classes that need no filter
 
 export class Examples {
   #list;

@@ -5,7 +5,7 @@ import { SHOWN } from "./decisions.js";
 import { Stopwatch, announce, uuid } from "./dom.js";
 import { View } from "./label-view.js";
 import { Prefetch, load } from "./prefetch.js";
-import { verdict } from "./words.js";
+import { compared, verdict } from "./words.js";
 
 const UNREACHABLE =
   "What you answered is kept in this browser and sent when the server is back. This page tries by itself.";
@@ -53,7 +53,7 @@ export class Labeling {
     this.outbox.add({ ...this.#about(item, decision), via }, item.url);
     this.decisions.add(decision);
     if (id !== null) this.view.flash(id);
-    announce(`${this.past ? "Corrected" : "Answered"}: ${verdict(decision, this.view.name)}`);
+    announce(`${this.past ? "Corrected" : "Answered"}: ${verdict(decision, this.view.name)}${compared(decision, this.view.name)}`);
     if (this.past) this.#leavePast();
     else this.#next();
     this.draw();

@@ -42,6 +42,12 @@ function belief({ class: first, confidence, second, second_confidence: next }, n
   return `the model hesitates between ${one} (${share(confidence)}) and ${two} (${share(next)})`;
 }
 
+/** How the answer of a second look stands to the label from before, which nobody saw until now. */
+export function compared({ kind, class: id, item: { earlier } }, name) {
+  if (earlier === undefined || kind !== "label") return "";
+  return id === earlier ? ", as before" : `; before it was ${name(earlier)}`;
+}
+
 /** What was decided: "three", "skipped". */
 export function verdict({ kind, class: id }, name) {
   return kind === "label" ? name(id) : KINDS[kind];

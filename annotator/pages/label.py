@@ -69,12 +69,14 @@ def _items(slots: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
     db = shared.database()
     model = rounds.latest_model(db)
     said: dict[int, predictions.Suggestion] = {}
+    earlier = second_looks.labels(db, [slot["image_id"] for slot in slots if slot["strategy"] == second_looks.STRATEGY])
     shown = overview.faces(db, [slot["image_id"] for slot in slots])
     if model:
         seeing = [image for image, row in shown.items() if not row["audit"]]
         path = shared.instance() / model["folder"] / predictions.FILE
         said = predictions.read(path, seeing, project_store.class_meanings(db))
-    return [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"]), share) for slot in slots]
+    items = [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"]), share) for slot in slots]
+    return [item | ({"earlier": earlier[item["image"]]} if item["image"] in earlier else {}) for item in items]
 
 
 def _is_shown(slot: dict[str, Any], sha256: str, share: float) -> bool:

@@ -189,6 +189,7 @@ def test_a_second_look_says_nothing_of_the_model_but_keeps_it(browser, learned):
     (item,) = [item for item in browser.next(5) if item["image"] == image]
     assert (item["source"], item["suggestion"], item["unshown"].keys()) == (
         "second_look", None, {"class", "confidence", "model"})  # fmt: skip
+    assert item["earlier"] == db.execute("SELECT class_id FROM states WHERE image_id = ?", [image]).fetchone()[0]
     db.close()
 
 
