@@ -323,11 +323,20 @@ def _select(round: _Round, classifier: Classifier, predictions: Predictions) -> 
 
 
 def _doubt(round: _Round) -> None:
-    """Publish the labels that are probably wrong among those that may be asked a second time, one query of them."""
-    project, labels, state = round.project, round.labels, round.state
-    open_to_doubt = project.doubtable() & labels.keys()
+    """Publish the labels that are probably wrong, of those that may be asked a second time. Never ends the round."""
+    open_to_doubt = round.project.doubtable() & round.labels.keys()
     if not open_to_doubt:
         return
+    try:
+        query = _doubted(round, open_to_doubt)
+    except LearnerError:
+        return  # no features to judge by: the labels stay as they are
+    round.project.publish(query, "second_look", round.state.round)
+
+
+def _doubted(round: _Round, allowed: frozenset[int]) -> Query:
+    """As many of these images as a query has at most, the most doubtful labels first."""
+    project, labels, state = round.project, round.labels, round.state
     text = "" if round.settings.features == PENULTIMATE else round.settings.features  # that net trained on the labels
     features = strategy_features(text, round.method, round.images, "auto")
     ids = id_array(sorted(labels))
@@ -335,8 +344,7 @@ def _doubt(round: _Round) -> None:
     classes = id_array(labels[image] for image in ids.tolist())
     rng = stream(state.seed, state.round, "doubts")
     labeled = Side(ids, embedding=seen, classes=classes)
-    picks = doubted(labeled, project.num_classes, open_to_doubt, round.settings.query_size, rng)
-    project.publish(Query.of(picks, DOUBTS), "second_look", state.round)
+    return Query.of(doubted(labeled, project.num_classes, allowed, round.settings.query_size, rng), DOUBTS)
 
 
 def _cold_query(round: _Round) -> Query:

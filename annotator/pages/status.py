@@ -2,7 +2,8 @@
 
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
@@ -15,7 +16,7 @@ MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a 
 def status(db: Database) -> dict[str, Any]:
     """See docs/api.md."""
     now = time.time()
-    counts = _counts(db)
+    counts = _seldom(db, overview.counts)
     needed = min(MIN_AUDIT, counts["audit"])
     model = rounds.latest_model(db)
     return {
@@ -34,20 +35,21 @@ def status(db: Database) -> dict[str, Any]:
     }
 
 
-_last: dict[str, tuple[float, dict[str, int]]] = {}  # file -> (good until, counts)
+T = TypeVar("T")
+_last: dict[tuple[str, Any], tuple[float, Any]] = {}  # file, what counts -> (good until, counts)
 
 
-def _counts(db: Database) -> dict[str, int]:
+def _seldom(db: Database, count: Callable[[Database], T]) -> T:
     """Counted anew each time, unless that takes long: then for no more than a twentieth of the time."""
-    file = db.execute("PRAGMA database_list").fetchone()[2]
+    key = (db.execute("PRAGMA database_list").fetchone()[2], count)
     started = time.monotonic()
-    until, counts = _last.get(file, (0.0, {}))
-    if started < until:
-        return counts
-    counts = overview.counts(db)
-    took = time.monotonic() - started
-    _last[file] = (started + 20 * took if took > 0.02 else 0.0, counts)
-    return counts
+    until, counts = _last.get(key, (0.0, None))
+    if started >= until:
+        counts = count(db)
+        took = time.monotonic() - started
+        _last[key] = (started + 20 * took if took > 0.02 else 0.0, counts)
+    found: T = counts
+    return found
 
 
 def learner(db: Database, now: float) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def progress(db: Database) -> dict[str, Any]:
     now = status(db)
     needed = now["audit"]["needed"]
     told = [_round(row, needed) for row in rounds.finished(db)]
-    return {"status": now, "classes": classes, "rounds": told, "anchoring": anchoring.agreement(db)}
+    return {"status": now, "classes": classes, "rounds": told, "anchoring": _seldom(db, anchoring.agreement)}
 
 
 def _round(row: dict[str, Any], needed: int) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from annotator.store import queue
 SOURCE, STRATEGY = "second_look", "confident_learning"  # of the model's; those that people want again have no strategy
 
 # labeled, by no reviewer, and not looked at a second time. The audit is a measure: nothing is chosen in it
-_OPEN = f"""status = 'label' AND image_id NOT IN (SELECT id FROM images WHERE audit OR aside IS NOT NULL)
-    AND image_id NOT IN (SELECT image_id FROM standing WHERE source = 'review' OR strategy = '{STRATEGY}')"""
+_OPEN = f"""SELECT image_id FROM states s JOIN images i ON i.id = s.image_id
+    WHERE status = 'label' AND NOT audit AND aside IS NULL AND NOT EXISTS (SELECT 1 FROM standing a
+        WHERE a.image_id = s.image_id AND (source = 'review' OR strategy = '{STRATEGY}'))"""
 
 
 def open_to_doubt(db: Database) -> list[int]:
     """Images whose labels may be asked once more."""
-    return [image for (image,) in db.execute(f"SELECT image_id FROM states WHERE {_OPEN}").fetchall()]
+    return [image for (image,) in db.execute(_OPEN).fetchall()]
 
 
 def publish(db: Database, picks: list[dict[str, Any]], source: str, now: float) -> None:
@@ -23,7 +24,7 @@ def publish(db: Database, picks: list[dict[str, Any]], source: str, now: float) 
     queue.forget(db, source, now, f"strategy = '{STRATEGY}'")
     sql = f"""INSERT INTO queue (image_id, source, round, strategy, score, probability, rank)
         SELECT :image_id, :source, :round, :strategy, :score, :probability, :rank
-        WHERE EXISTS (SELECT 1 FROM states WHERE image_id = :image_id AND {_OPEN})
+        WHERE EXISTS ({_OPEN} AND s.image_id = :image_id)
         ON CONFLICT (image_id) DO NOTHING"""
     for rank, pick in enumerate(picks):
         db.execute(sql, {**pick, "source": source, "rank": rank})

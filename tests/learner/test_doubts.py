@@ -6,8 +6,14 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from learner import doubts
+from learner import datasets, doubts
+from learner.acquisition import STRATEGIES
 from learner.acquisition.candidates import Side
+from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.loop import PENULTIMATE, advance
+from learner.oracles import answers
+from learner.rng import stream
+from learner.simulate import MemoryProject
 
 
 def by_the_words(probs, classes):
@@ -113,3 +119,32 @@ def test_neighbors_that_know_nothing_doubt_nobody():
     rng = np.random.default_rng(0)
     side = Side(np.arange(200), embedding=torch.from_numpy(rng.normal(size=(200, 8))), classes=rng.integers(0, 5, 200))
     assert len(doubts.doubted(side, 5, side.ids, 20, rng).ids) == 0
+
+
+class Doubting(MemoryProject):
+    """Every label may be doubted."""
+
+    def doubtable(self):
+        return frozenset(self.news(0).labels)
+
+    def publish(self, query, source, round):
+        self.__dict__.setdefault("published", []).append((source, query.ids))
+        super().publish(query, source, round)
+
+
+@pytest.mark.parametrize("features", ["", PENULTIMATE])
+def test_second_looks_change_nothing_of_what_a_round_asks(features):
+    data = datasets.load("digits", 0)
+    said = answers("noisy:0.1", data.train_classes, 10, stream(0, 0, "oracle"))
+    settings = LoopSettings(budgets=(60, 90), full_query_only=True, tail_size=0, features=features)
+    how = Choice("propagate", PropagateSettings()), Choice("typiclust", STRATEGIES["typiclust"].settings()), settings
+    projects = [kind(data.train, 10, truth=said) for kind in (MemoryProject, Doubting)]
+    for project in projects:
+        advance(project, *how)
+    plain, doubting = projects
+    assert plain.asked == doubting.asked
+    wrong = set(data.train.ids[said != data.train_classes].tolist())
+    looks = [ids for source, ids in doubting.published if source == "second_look"]
+    assert len(looks) == 2
+    assert len(wrong & set(looks[-1])) / len(looks[-1]) > 0.4  # a tenth by chance
+    assert doubting.tail.ids == ()
