@@ -7,7 +7,7 @@ from sqlite_utils import Database
 
 from annotator.store import project as project_store
 from learner.acquisition import STRATEGIES
-from learner.config import Choice, LoopSettings, resolve
+from learner.config import Choice, LoopSettings, resolve, setting
 from learner.registry import lookup
 from learner.training import METHODS
 
@@ -21,6 +21,19 @@ class Learning:
     method: Choice
     strategy: Choice
     loop: LoopSettings = field(default_factory=LoopSettings)
+
+
+@dataclass(frozen=True)
+class Together:
+    """How people work together."""
+
+    overlap: int = setting(1, "people who are asked of an image; none sees what another says", low=1, high=100)
+    overlap_share: float = setting(1.0, "share of the images that so many are asked of; the others need one", high=1)
+
+
+def together(values: dict[str, Any]) -> Together:
+    """From JSON. Raises BadSetting."""
+    return resolve(Together, values)
 
 
 def learning(values: dict[str, Any]) -> Learning:

@@ -28,7 +28,7 @@ async function save(event) {
   find("#save").disabled = true;
   find("#trouble").textContent = "";
   announce("");
-  const body = { loop: values(find("[data-loop]", form)) };
+  const body = { loop: values(find("[data-loop]", form)), together: values(find("[data-together]", form)) };
   for (const kind of KINDS) {
     body[kind] = chosen(kind);
     body[`${kind}_settings`] = values(part(kind));

@@ -13,7 +13,7 @@ from annotator.errors import AnnotatorError, NotYours
 from annotator.pages import shared
 from annotator.pages.status import status
 from annotator.store import db as store
-from annotator.store import labels, overview, queue, rounds
+from annotator.store import labels, overlap, overview, queue, rounds
 from annotator.store import project as project_store
 
 blueprint = Blueprint("label", __name__)
@@ -99,6 +99,8 @@ def _why_nothing() -> str:
     if not counts["usable"]:
         aside = f"{counts['problems']} files set aside, see Files"
         return f"No image could be read ({aside}). Add images to the folder and start again."
+    if waiting := overlap.waiting(db):
+        return f"There is nothing left for you now: {waiting} images wait for somebody else's opinion."
     if counts["answered"] < counts["usable"]:
         return "Every image without an answer is on another screen. It comes back here when that one is closed."
     return (

@@ -21,6 +21,12 @@ def facts(db: Database) -> dict[str, Any]:
     return {row["key"]: json.loads(row["value"]) for row in db.query("SELECT key, value FROM project")}
 
 
+def fact(db: Database, key: str) -> Any:
+    """One of them; None where there is none of that name."""
+    row = db.execute("SELECT value FROM project WHERE key = ?", [key]).fetchone()
+    return json.loads(row[0]) if row else None
+
+
 def put(db: Database, **values: Any) -> None:
     """Set facts. Call inside `write`."""
     for key, value in values.items():

@@ -1,0 +1,16 @@
+"""The queue knows who gave an opinion on an image that waits for more of them."""
+
+from sqlite_utils import Database
+
+
+def apply(db: Database) -> None:
+    for statement in _QUEUE:
+        db.execute(statement)
+
+
+_QUEUE = (
+    # ids of people in order, between commas: ",3,12,"; empty: nobody yet, or anybody may
+    "ALTER TABLE queue ADD COLUMN asked TEXT NOT NULL DEFAULT ''",
+    "DROP INDEX queue_order",
+    "CREATE INDEX queue_order ON queue (source, asked, rank)",
+)
