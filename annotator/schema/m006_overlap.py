@@ -1,4 +1,4 @@
-"""The queue knows who gave an opinion on an image that waits for more of them."""
+"""The queue knows who gave an opinion on an image that waits for more of them; the seconds of a person lie in order."""
 
 from sqlite_utils import Database
 
@@ -13,4 +13,5 @@ _QUEUE = (
     "ALTER TABLE queue ADD COLUMN asked TEXT NOT NULL DEFAULT ''",
     "DROP INDEX queue_order",
     "CREATE INDEX queue_order ON queue (source, asked, rank)",
+    "CREATE INDEX labels_pace ON labels (person_id, seconds) WHERE kind = 'label' AND seconds IS NOT NULL",
 )

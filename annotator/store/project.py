@@ -122,6 +122,11 @@ def counter(db: Database, name: str) -> int:
     return int(row[0]) if row else 0
 
 
+def people_names(db: Database) -> dict[int, str]:
+    """Id -> name of everybody who ever answered or was invited."""
+    return dict(db.execute("SELECT id, name FROM people").fetchall())
+
+
 def person_id(db: Database, name: str) -> int:
     """The id of a person, who is added when new. Call inside `write`."""
     db.execute("INSERT OR IGNORE INTO people (name) VALUES (?)", [name])
