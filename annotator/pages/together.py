@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from sqlite_utils import Database
 
 from annotator import agreement
-from annotator.store import labels, opinions, overlap
+from annotator.store import browse, labels, opinions, overlap
 from annotator.store import project as project_store
 from annotator.store.opinions import Share, Together
 from learner.intervals import wilson
@@ -32,14 +32,7 @@ def _counted(db: Database) -> _Counted:
 def agreed(db: Database) -> dict[str, Any]:
     """Agreement of everybody, images that wait for an opinion, and conflicts."""
     found = opinions.agreement_of(_counted(db).together)
-    return found | {"waiting": overlap.waiting(db), "conflicts": conflicts(db), "people": overlap.people(db)}
-
-
-def conflicts(db: Database) -> int:
-    """Images that people disagree on and no reviewer has decided."""
-    sql = """SELECT count(*) FROM states WHERE status = 'conflict'
-        AND image_id NOT IN (SELECT id FROM images WHERE aside IS NOT NULL)"""
-    return int(db.execute(sql).fetchone()[0])
+    return found | {"waiting": overlap.waiting(db), "conflicts": browse.conflicts(db), "people": overlap.people(db)}
 
 
 def pairs(db: Database) -> list[dict[str, Any]]:
