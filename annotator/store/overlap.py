@@ -85,9 +85,13 @@ _MORE = f"""{_HEARD} INSERT INTO queue (image_id, source, round, strategy, score
 
 
 def follow(db: Database) -> None:
-    """The setting changed: images answered before wait for more opinions, or no longer. Call inside `write`."""
+    """The setting changed, or images came back: those answered before wait for more opinions, or no longer.
+
+    Call inside `write`.
+    """
     db.execute(_ENOUGH, _values(db))
-    db.execute(_MORE, _values(db))
+    if people(db) > 1:
+        db.execute(_MORE, _values(db))
 
 
 def waiting(db: Database) -> int:

@@ -133,15 +133,14 @@ def follow(db: Database, answer: dict[str, Any]) -> None:
     sql = """UPDATE queue SET asked = :asked, tab = iif(person_id = :person, NULL, tab) WHERE image_id = :image"""
     values = {"asked": found.key, "person": answer["person_id"], "image": answer["image_id"]}
     if not db.execute(sql, values).rowcount:
-        _insert(db, answer, found)
+        _insert(db, answer, answer["source"] if answer["source"] in _REFILL else "query", found)
 
 
-def _insert(db: Database, origin: dict[str, Any], found: Opinions) -> None:
+def _insert(db: Database, origin: dict[str, Any], source: str, found: Opinions) -> None:
     """A slot for an image that can be used."""
     sql = """INSERT INTO queue (image_id, source, round, strategy, score, probability, rank, asked)
         SELECT :image_id, :source, :round, :strategy, :score, :probability, :rank, :asked
         FROM images WHERE id = :image_id AND aside IS NULL AND row IS NOT NULL"""
-    source = "audit" if origin["source"] == "audit" else "query"
     slot = {key: origin[key] for key in ("image_id", "strategy", "score", "probability")}
     db.execute(sql, slot | {"source": source, "round": origin["round"] or 0, "rank": -1, "asked": found.key})
 
@@ -152,7 +151,7 @@ def put_back(db: Database, origin: dict[str, Any], tab: str, now: float) -> None
     if found.complete:
         return
     if slot_of(db, origin["image_id"]) is None:
-        _insert(db, origin, found)
+        _insert(db, origin, "audit" if origin["source"] == "audit" else "query", found)
     sql = f"""UPDATE queue SET asked = :asked, rank = -1, tab = :tab, person_id = :person, leased_until = :until
         WHERE image_id = :image AND (tab = :tab OR {_FREE}) AND NOT :again"""
     values = {"asked": found.key, "tab": tab, "person": origin["person_id"], "until": now + LEASE_SECONDS, "now": now}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from annotator.store import db as store
-from annotator.store import labels, overlap, project, queue
+from annotator.store import images, labels, overlap, project, queue
 from annotator.store.labels import Answer
 
 NOW = 1_000_000.0
@@ -49,8 +49,8 @@ def undo(db: Database, who: str, answer: Answer, now: float = NOW) -> None:
     say(db, who, answer.image_id, "undo", undoes=answer.uuid, now=now)
 
 
-def publish(db: Database, *images: int, source: str = "query") -> None:
-    picks = [{"image_id": i, "round": 1, "strategy": "margin", "score": 1.0, "probability": None} for i in images]
+def publish(db: Database, *chosen: int, source: str = "query") -> None:
+    picks = [{"image_id": i, "round": 1, "strategy": "margin", "score": 1.0, "probability": None} for i in chosen]
     with store.write(db):
         queue.publish(db, picks, source, NOW)
 
@@ -72,9 +72,9 @@ def test_an_image_goes_to_two_people_and_then_leaves_the_queue(db):
 def test_the_first_person_goes_on_with_other_images(db):
     ask(db, 2)
     seen = []
-    while images := claim(db, "ann"):
-        say(db, "ann", images[0])
-        seen += images
+    while held := claim(db, "ann"):
+        say(db, "ann", held[0])
+        seen += held
     assert sorted(seen) == list(range(1, 41))
     assert overlap.waiting(db) == 40
 
@@ -212,6 +212,18 @@ def test_a_change_of_the_setting_reaches_what_was_answered_before(db):
     assert queue.slot_of(db, image) is None
 
 
+def test_an_image_whose_file_comes_back_waits_again(db):
+    ask(db, 2)
+    (image,) = claim(db, "ann")
+    say(db, "ann", image)
+    for missing in (1, 0):
+        with store.write(db):
+            db.execute("UPDATE files SET missing = ? WHERE image_id = ?", [missing, image])
+            images.settle(db, [image])
+        assert (queue.slot_of(db, image) is None) == bool(missing)
+    assert image in claim(db, "bob", 40)
+
+
 def test_an_image_known_from_a_file_is_asked_of_nobody(db):
     ask(db, 2)
     with store.write(db):
@@ -266,7 +278,7 @@ class Model:
     def claim(self, who: str, which: int) -> None:
         for image in claim(self.db, who, 1 + which % 3, self.now):
             assert who not in self.given(image), "asked twice"
-            on_screens = {each for each, images in self.held.items() if image in images}
+            on_screens = {each for each, held in self.held.items() if image in held}
             assert not on_screens - {who}
             assert len(self.given(image)) < self.people, "asked of too many"
             self.held[who] = [*dict.fromkeys([*self.held[who], image])]
@@ -334,10 +346,10 @@ def test_four_people_who_go_on_to_the_end_leave_every_image_with_as_many_opinion
 
 
 def answer_one(db: Database, who: str) -> bool:
-    images = claim(db, who)
-    for image in images:
+    held = claim(db, who)
+    for image in held:
         say(db, who, image)
-    return bool(images)
+    return bool(held)
 
 
 def test_a_claim_passes_over_thousands_of_images_that_wait_for_somebody_else(db):

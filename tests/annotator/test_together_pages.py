@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from test_people import app, come_in, owner, send  # noqa: F401
 
+from annotator.cli import main
 from annotator.store import db as store
 from annotator.store import labels, people, project
 from annotator.store.labels import Answer
@@ -87,3 +89,10 @@ def test_a_name_is_shown_as_text(app, owner, instance):  # noqa: F811
     page = owner.get("/people").text
     assert "<b>x" not in page
     assert "&lt;b&gt;x" in page
+
+
+@pytest.mark.usefixtures("said")
+def test_the_command_line_lists_pace_and_agreement(instance):
+    lines = CliRunner().invoke(main, ["user", "list", "--instance", str(instance)]).output.splitlines()
+    (ann,) = (line for line in lines if line.startswith("ann "))
+    assert ann.endswith("30 answers  1,800 labels per hour  90 % as most others (74 to 97, n 30)")
