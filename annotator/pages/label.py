@@ -100,7 +100,8 @@ def _why_nothing() -> str:
         aside = f"{counts['problems']} files set aside, see Files"
         return f"No image could be read ({aside}). Add images to the folder and start again."
     if waiting := overlap.waiting(db):
-        return f"There is nothing left for you now: {waiting} images wait for somebody else's opinion."
+        images = "1 image waits" if waiting == 1 else f"{waiting} images wait"
+        return f"There is nothing left for you now: {images} for somebody else's opinion."
     if counts["answered"] < counts["usable"]:
         return "Every image without an answer is on another screen. It comes back here when that one is closed."
     return (

@@ -50,7 +50,7 @@ def add(db: Database, answer: Answer, tab: str, now: float) -> bool:
     if answer.kind == "undo":
         queue.put_back(db, row, tab, now)
     else:
-        queue.follow(db, row)
+        queue.answered(db, row)
     return True
 
 

@@ -124,13 +124,13 @@ def slot_of(db: Database, image_id: int) -> dict[str, Any] | None:
     return _one(db, "SELECT * FROM queue WHERE image_id = ?", [image_id])
 
 
-def follow(db: Database, answer: dict[str, Any]) -> None:
+def answered(db: Database, answer: dict[str, Any]) -> None:
     """Out of the queue when enough was said, else back to wait for somebody else. Call inside `write`."""
     found = overlap.opinions(db, answer["image_id"])
     if found.complete:
         db.execute("DELETE FROM queue WHERE image_id = ?", [answer["image_id"]])
         return
-    sql = """UPDATE queue SET asked = :asked, tab = iif(person_id = :person, NULL, tab) WHERE image_id = :image"""
+    sql = "UPDATE queue SET asked = :asked, tab = iif(person_id = :person, NULL, tab) WHERE image_id = :image"
     values = {"asked": found.key, "person": answer["person_id"], "image": answer["image_id"]}
     if not db.execute(sql, values).rowcount:
         _insert(db, answer, answer["source"] if answer["source"] in _REFILL else "query", found)
