@@ -1,4 +1,4 @@
-"""The queue knows who gave an opinion on an image that waits for more of them; the seconds of a person lie in order."""
+"""Who gave an opinion on an image that waits for more; people's seconds and reviewers' decisions lie in order."""
 
 from sqlite_utils import Database
 
@@ -14,4 +14,5 @@ _QUEUE = (
     "DROP INDEX queue_order",
     "CREATE INDEX queue_order ON queue (source, asked, rank)",
     "CREATE INDEX labels_pace ON labels (person_id, seconds) WHERE kind = 'label' AND seconds IS NOT NULL",
+    "CREATE INDEX labels_decided ON labels (image_id) WHERE source = 'review'",
 )

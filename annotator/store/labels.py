@@ -160,5 +160,5 @@ def audit_labels(db: Database) -> list[tuple[int, int]]:
 
 def counts(db: Database) -> dict[int, int]:
     """Class id -> images with that current label."""
-    sql = "SELECT class_id, count(*) AS n FROM current WHERE status = 'label' GROUP BY class_id"
+    sql = "SELECT class_id, count(*) AS n FROM states WHERE status = 'label' GROUP BY class_id"
     return {row["class_id"]: row["n"] for row in db.query(sql)}
