@@ -131,6 +131,16 @@ def serving_options(function: F) -> F:
             help="Rounds whose models and predictions stay on disk.  [default: 3]",
         ),
         click.option("--seed", type=click.IntRange(0), help="The seed of everything random."),
+        click.option(
+            "--overlap",
+            type=click.IntRange(1, 100),
+            help="People who are asked of an image; none sees what another says.  [default: 1]",
+        ),
+        click.option(
+            "--overlap-share",
+            type=click.FloatRange(0, 1),
+            help="Share of the images that so many are asked of.  [default: 1]",
+        ),
         learning_options,
         INSTANCE,
     ):
@@ -150,7 +160,9 @@ def facts(options: dict[str, Any]) -> dict[str, Any]:
         chosen["method_settings"] = settings
     if options["strategy_set"]:
         chosen["strategy_settings"] = options["strategy_set"]
+    together = {key: options[key] for key in ("overlap", "overlap_share") if options[key] is not None}
     return {
+        "together": together,
         "seed": options["seed"],
         "audit_share": options["audit_share"],
         "keep_rounds": options["keep_rounds"],

@@ -23,7 +23,7 @@ from annotator.jobs import Supervisor
 from annotator.originals import printable
 from annotator.settings import learning
 from annotator.store import db as store
-from annotator.store import project
+from annotator.store import overlap, project
 
 THREADS = 16  # measured: four make 64 clients wait 1.8 s (benchmarks/round_trip.py)
 
@@ -53,7 +53,7 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
         "audit_share": 0.1,
         "flip": True,
     }
-    with_defaults |= {"labels_from_folders": False, "keep_rounds": project.KEEP_ROUNDS, "learning": {}}
+    with_defaults |= {"labels_from_folders": False, "keep_rounds": project.KEEP_ROUNDS, "learning": {}, "together": {}}
     db = store.prepare(instance / store.FILE)
     facts = project.facts(db)
     if facts and (instance / facts["folder"]).resolve() != folder.resolve():
@@ -61,11 +61,16 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
     given = {key: value for key, value in values.items() if value is not None}
     chosen = {**with_defaults, **facts, **given}
     chosen["learning"] = _merge(facts.get("learning", {}), given.get("learning", {}))
+    chosen["together"] = {**facts.get("together", {}), **given.get("together", {})}
     learning(chosen["learning"])  # raises for a name or setting that does not exist
     _refuse_changes(facts, given)
     with store.write(db):
         if facts:
-            project.put(db, **{key: chosen[key] for key in ("learning", "labels_from_folders", "keep_rounds")})
+            project.put(
+                db, **{key: chosen[key] for key in ("learning", "labels_from_folders", "keep_rounds", "together")}
+            )
+            if chosen["together"] != facts.get("together", {}):
+                overlap.follow(db)
         else:
             project.create(db, **{"name": printable(os.fsencode(name)), "folder": _stored(folder, instance), **chosen})
         project.add_classes(db, classes)

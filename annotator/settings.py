@@ -36,6 +36,19 @@ class Learning:
     asking: Asking = field(default_factory=Asking)
 
 
+@dataclass(frozen=True)
+class Together:
+    """How people work together."""
+
+    overlap: int = setting(1, "people who are asked of an image; none sees what another says", low=1, high=100)
+    overlap_share: float = setting(1.0, "share of the images that so many are asked of; the others need one", high=1)
+
+
+def together(values: dict[str, Any]) -> Together:
+    """From JSON. Raises BadSetting."""
+    return resolve(Together, values)
+
+
 def learning(values: dict[str, Any]) -> Learning:
     """From JSON: {method, method_settings, strategy, strategy_settings, loop, asking}, each optional.
 
@@ -53,7 +66,7 @@ def learning(values: dict[str, Any]) -> Learning:
 
 def asking(db: Database) -> Asking:
     """How this project asks people."""
-    return resolve(Asking, project_store.facts(db).get("learning", {}).get("asking", {}))
+    return resolve(Asking, (project_store.fact(db, "learning") or {}).get("asking", {}))
 
 
 def of_project(db: Database) -> Learning:

@@ -1,6 +1,6 @@
 """Seconds and extra memory of strategies against other libraries, as ratios in one run; and how strategies grow.
 
-    python benchmarks/acquisition.py [--images 50000] [--only NAME ...] [--growth] [--repeats 1] [--no-save]
+    python benchmarks/acquisition.py [--images 50000] [--only NAME ...] [--clones FOLDER] [--growth] [--repeats 1]
 
 Made data, fixed seeds. Each measurement has a process of its own, at most 16 GB, and a small run before it. Extra is
 the peak beyond what the process held before, the inputs included: the (N, C, T) probabilities that others need do not
@@ -8,6 +8,7 @@ count. --growth times every strategy at 0.2, 1, 4 and 20 times as many images in
 Writes results/acquisition.json or acquisition-growth.json; with --only the names follow.
 """
 
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -15,7 +16,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -23,8 +23,10 @@ from typing import Any
 
 import click
 import numpy as np
+import peers
 import torch
 from machine import save
+from synthetic import RADIUS, away, embedding, inertia, logits, probabilities, top
 from torch import Tensor
 
 from learner.acquisition import STRATEGIES
@@ -41,34 +43,10 @@ from learner.acquisition.typiclust import select_typiclust
 from learner.predict import moments
 
 OURS = "ours"
-PEERS = {"baal": "baal", "batchbald_redux": "batchbald_redux", "toma": "toma", "skactiveml": "scikit-activeml"}
 MEMORY = 16 << 30  # bytes that a process may ask for
 WARM = 50  # images of the run before
 LONGEST = 900  # s that a size of --growth may be expected to take
-RADIUS = 2.5  # of balls: between neighbours of one cluster
 Setup = Callable[[int], tuple[Callable[[], Any], Callable[[Any], Any]]]  # images -> what is timed, its answer
-
-
-def logits(n: int, models: int, classes: int) -> Tensor:
-    """(T, n, C) of models that agree on some images more than on others."""
-    given = torch.Generator().manual_seed(0)
-    found = torch.randn(models, n, classes, generator=given)
-    found += 2 * torch.randn(n, classes, generator=given)
-    return found.mul_(2 * torch.rand(n, 1, generator=given))
-
-
-def probabilities(n: int, models: int, classes: int) -> np.ndarray:
-    """(n, C, T) of the same models, as baal wants them."""
-    return logits(n, models, classes).softmax(dim=2).permute(1, 2, 0).contiguous().numpy()
-
-
-def embedding(n: int, width: int) -> np.ndarray:
-    """(n, D) float32 in ten clusters, each dimension narrower than the one before."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((n, width), np.float32)
-    x += 2 * rng.standard_normal((10, width), np.float32)[rng.integers(10, size=n)]
-    x /= np.sqrt(np.arange(1, width + 1, dtype=np.float32))
-    return x
 
 
 def unlabeled(x: np.ndarray) -> Candidates:
@@ -77,46 +55,14 @@ def unlabeled(x: np.ndarray) -> Candidates:
     return Candidates(Side(np.arange(len(x)), embedding=rows), Side(np.arange(0), embedding=rows[:0]), 10)
 
 
-def away(x: np.ndarray, rows: Any) -> Tensor:
-    """(N,) distances of (N, D) to the nearest of the chosen rows."""
-    given = torch.from_numpy(x)
-    return nearest_squared(given, given[torch.as_tensor(np.asarray(rows, np.int64))]).sqrt()
-
-
 def bald_ours(n: int, classes: int) -> Any:
     given = logits(n, 50, classes)  # (T, n, C)
     return lambda: torch.cat([bald(**moments(part)) for part in given.split(2048, dim=1)]), top
 
 
-def bald_baal(n: int, classes: int) -> Any:
-    from baal.active.heuristics import BALD
-
-    given = probabilities(n, 50, classes)
-    return lambda: BALD().compute_score(given), top
-
-
-def top(scores: Any) -> list[int]:
-    """The hundred highest of (N,)."""
-    return np.argsort(-np.asarray(scores), kind="stable")[:100].tolist()
-
-
 def joint_ours(n: int) -> Any:
     given, settings = torch.from_numpy(probabilities(n, 20, 10)).transpose(1, 2).contiguous(), BatchBaldSettings()
     return lambda: batch_bald(given, 10, settings.configurations, np.random.default_rng(0))[0], list
-
-
-def joint_baal(n: int) -> Any:
-    from baal.active.heuristics import BatchBALD
-
-    given = probabilities(n, 20, 10)
-    return lambda: BatchBALD(num_samples=10).get_ranks(given)[0][:10], list
-
-
-def joint_redux(n: int) -> Any:
-    from batchbald_redux.batchbald import get_batchbald_batch
-
-    given = logits(n, 20, 10).double().log_softmax(dim=2).transpose(0, 1).contiguous()  # (n, T, C)
-    return lambda: get_batchbald_batch(given, 10, 10_000, dtype=torch.double).indices, list
 
 
 def centers_ours(n: int, picks: int) -> Any:
@@ -132,57 +78,14 @@ def centers_ours(n: int, picks: int) -> Any:
     return run, lambda rows: float(away(x, [0, *rows]).max())
 
 
-def centers_plain(n: int, picks: int) -> Any:
-    """One product of the matrix with a vector for each pick."""
-    x = embedding(n, 512)
-
-    def run() -> list[int]:
-        lengths, nearest, rows = np.square(x).sum(axis=1), np.full(n, np.inf, np.float32), [0]
-        for _ in range(min(picks, n // 2)):
-            np.minimum(nearest, lengths + lengths[rows[-1]] - 2 * (x @ x[rows[-1]]), out=nearest)
-            rows.append(int(nearest.argmax()))
-        return rows
-
-    return run, lambda rows: float(away(x, rows).max())
-
-
-def centers_activeml(n: int, picks: int) -> Any:
-    from skactiveml.pool import CoreSet
-
-    x, y = embedding(n, 512), np.full(n, np.nan)
-    y[0] = 0
-    run = lambda: CoreSet(random_state=0).query(x, y, batch_size=min(picks, n // 2))  # noqa: E731
-    return run, lambda rows: float(away(x, [0, *rows]).max())
-
-
 def clusters_ours(n: int) -> Any:
     x = embedding(n, 384)
     return lambda: cluster(x, min(1000, n // 2), np.random.default_rng(0)), lambda found: inertia(x, *found)
 
 
-def clusters_sklearn(n: int) -> Any:
-    from sklearn.cluster import KMeans
-
-    x, kmeans = embedding(n, 384), KMeans(min(1000, n // 2), n_init=1, max_iter=20, random_state=0)
-    return lambda: kmeans.fit(x), lambda found: inertia(x, found.labels_, found.cluster_centers_)
-
-
-def inertia(x: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> float:
-    """Mean squared distance of (N, D) to the own centroid."""
-    return float(np.square(x - centroids[labels]).sum(axis=1).mean())
-
-
 def typical_ours(n: int) -> Any:
-    x, size = embedding(n, 384), min(100, n // 2)
+    x, size = embedding(n, 384), min(100, n // 20)
     run = lambda: select_typiclust(unlabeled(x), size, np.random.default_rng(0), TypiclustSettings()).ids  # noqa: E731
-    return run, lambda rows: float(away(x, rows).mean())
-
-
-def typical_activeml(n: int) -> Any:
-    from skactiveml.pool import TypiClust
-
-    x, strategy = embedding(n, 384), TypiClust(random_state=0, k=TypiclustSettings().neighbors)
-    run = lambda: strategy.query(x, np.full(n, np.nan), batch_size=min(100, n // 2))  # noqa: E731
     return run, lambda rows: float(away(x, rows).mean())
 
 
@@ -207,14 +110,6 @@ def cover_ours(n: int) -> Any:
     return run, lambda rows: float((away(x, rows) <= RADIUS).float().mean())
 
 
-def cover_activeml(n: int) -> Any:
-    from skactiveml.pool import ProbCover
-
-    x, strategy = embedding(n, 384), ProbCover(n_classes=10, deltas=[RADIUS], random_state=0)
-    run = lambda: strategy.query(x, np.full(n, np.nan), batch_size=min(100, n // 2))  # noqa: E731
-    return run, lambda rows: float((away(x, rows) <= RADIUS).float().mean())
-
-
 @dataclass(frozen=True)
 class Task:
     title: str
@@ -224,12 +119,17 @@ class Task:
 
 
 def _bald(classes: int) -> Task:
-    ways = {OURS: lambda n: bald_ours(n, classes), "baal": lambda n: bald_baal(n, classes)}
+    ways = {OURS: lambda n: bald_ours(n, classes), "baal": lambda n: peers.bald_baal(n, classes)}
     return Task(f"BALD, T = 50, C = {classes}", "top", ways)
 
 
 def _coreset(picks: int) -> Task:
-    ways = {OURS: centers_ours, "scikit-activeml": centers_activeml, "one product a pick": centers_plain}
+    ways = {
+        OURS: centers_ours,
+        "scikit-activeml": peers.centers_activeml,
+        "deep-active-learning": peers.centers_matrix,
+        "one product a pick": peers.centers_plain,
+    }
     bound = {way: lambda n, setup=setup: setup(n, picks) for way, setup in ways.items()}
     return Task(f"coreset, d = 512, {picks:,} picks", "radius", bound)
 
@@ -237,16 +137,17 @@ def _coreset(picks: int) -> Task:
 TASKS = {
     "bald": [_bald(10), _bald(100)],
     "batch_bald": [Task("BatchBALD, T = 20, C = 10, 10 picks", "picks",
-                        {OURS: joint_ours, "baal": joint_baal, "batchbald_redux": joint_redux}, 25)],
+                        {OURS: joint_ours, "baal": peers.joint_baal, "batchbald_redux": peers.joint_redux}, 25)],
     "coreset": [_coreset(1000), _coreset(3000)],
     "kmeans": [Task("k-means, d = 384, k = 1,000", "inertia",
-                    {OURS: clusters_ours, "scikit-learn, k-means++": clusters_sklearn})],
+                    {OURS: clusters_ours, "scikit-learn, k-means++": peers.clusters_sklearn})],
     "typiclust": [Task("TypiClust, d = 384, 100 picks", "mean distance",
-                       {OURS: typical_ours, "scikit-activeml": typical_activeml})],
+                       {OURS: typical_ours, "scikit-activeml": peers.typical_activeml,
+                        "its authors": peers.typical_official})],
     "badge": [Task("BADGE, C = 100, H = 512, 100 picks", "picks",
                    {OURS: lambda n: spread(n, False), "whole gradients": lambda n: spread(n, True)}, 10)],
     "probcover": [Task("ProbCover, d = 384, 100 picks", "covered",
-                       {OURS: cover_ours, "scikit-activeml": cover_activeml}, 10)],
+                       {OURS: cover_ours, "scikit-activeml": peers.cover_activeml}, 10)],
 }  # fmt: skip
 QUANTITIES: dict[str, Callable[[int], Tensor]] = {
     "probs": lambda n: (2 * torch.randn(n, 10)).softmax(dim=1),
@@ -290,7 +191,7 @@ def timed(setup: Setup, n: int) -> dict[str, Any]:
         run, judge = setup(n)
         return _timed(run, judge)
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] not in PEERS:
+        if not peers.can_be_missing(str(error.name)):
             raise
         return {"why": "not installed"}
     except (MemoryError, RuntimeError) as error:
@@ -393,22 +294,19 @@ def grown_line(row: dict[str, Any]) -> str:
     return f"| {row['strategy']} | {times} | {power} | {row.get('extra_mb', '')} | {row.get('why', '')} |"
 
 
-def peers() -> dict[str, str]:
-    """The versions of what is compared with."""
-    found = {}
-    for name in PEERS.values():
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
 @click.command()
 @click.option("--images", default=50_000, show_default=True, help="All numbers of images follow it.")
 @click.option("--only", multiple=True, help=f"{', '.join(TASKS)}; with --growth a strategy.")
 @click.option("--growth", "grow", is_flag=True, help="The time of each strategy at four sizes.")
+@click.option(
+    "--clones", type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    help=f"Folder that holds clones of {' and '.join(peers.REPOSITORIES)}.",
+)  # fmt: skip
 @click.option("--repeats", default=1, show_default=True, help="Processes for each row; the median counts.")
 @click.option("--save/--no-save", "keep", default=True, show_default=True)
-def main(images: int, only: tuple[str, ...], grow: bool, repeats: int, keep: bool) -> None:
+def main(images: int, only: tuple[str, ...], grow: bool, clones: str | None, repeats: int, keep: bool) -> None:
+    if clones:
+        os.environ[peers.CLONES] = clones  # each measurement has a process of its own
     known = [name for name in STRATEGIES if name != "auto"] if grow else [*TASKS]
     if unknown := {*only} - {*known}:
         raise click.UsageError(f"unknown {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
@@ -421,7 +319,7 @@ def main(images: int, only: tuple[str, ...], grow: bool, repeats: int, keep: boo
             row for number in range(len(TASKS[name])) for row in compared(name, number, images, repeats)]  # fmt: skip
         print("\n".join(map(grown_line if grow else line, found)), flush=True)
         rows += found
-    setup = {"images": images, "repeats": repeats, "threads": torch.get_num_threads(), "peers": peers()}
+    setup = {"images": images, "repeats": repeats, "threads": torch.get_num_threads(), "peers": peers.versions()}
     if keep:
         print(save("-".join(["acquisition", *(["growth"] if grow else []), *only]), {"setup": setup, "rows": rows}))
 

@@ -1,4 +1,4 @@
-"""How sure a share is. Imports no torch: pages use it too."""
+"""How sure a share is. Plain numbers: the web process counts too."""
 
 Z = 1.959963984540054  # 95 % of a normal distribution lie within
 

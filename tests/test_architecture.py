@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"errors", "registry", "config", "events", "intervals", "rng"},
+    {"errors", "registry", "config", "events", "rng", "intervals"},
     {"data", "device"},
     {"augment", "datasets", "features", "models", "randaugment"},
     {"predict", "checkpoint", "evaluate"},

@@ -14,7 +14,7 @@ from annotator.errors import AnnotatorError, NotYours
 from annotator.pages import shared
 from annotator.pages.status import status
 from annotator.store import db as store
-from annotator.store import examples, labels, overview, queue, rounds, second_looks
+from annotator.store import examples, labels, overlap, overview, queue, rounds, second_looks
 from annotator.store import project as project_store
 
 blueprint = Blueprint("label", __name__)
@@ -112,6 +112,9 @@ def _why_nothing() -> str:
     if not counts["usable"]:
         aside = f"{counts['problems']} files set aside, see Files"
         return f"No image could be read ({aside}). Add images to the folder and start again."
+    if waiting := overlap.waiting(db):
+        images = "1 image waits" if waiting == 1 else f"{waiting} images wait"
+        return f"There is nothing left for you now: {images} for somebody else's opinion."
     if counts["answered"] < counts["usable"]:
         return "Every image without an answer is on another screen. It comes back here when that one is closed."
     return (

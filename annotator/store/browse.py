@@ -192,6 +192,13 @@ def counts(db: Database) -> dict[str, int]:
     return {name: found.get(status, 0) for name, status in STATUSES.items()}
 
 
+def conflicts(db: Database) -> int:
+    """Images that people disagree on and no reviewer has decided."""
+    sql = """SELECT count(*) FROM states WHERE status = 'conflict'
+        AND image_id NOT IN (SELECT id FROM images WHERE aside IS NOT NULL)"""
+    return int(db.execute(sql).fetchone()[0])
+
+
 def names(db: Database, image_ids: Iterable[int]) -> dict[int, list[str]]:
     """Image id -> the names of its files, first the one that sorts it."""
     chosen = ",".join(str(int(image)) for image in image_ids)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from annotator.errors import NotFound
+from annotator.store import overlap
 from annotator.store.db import utc_now
 
 MISSING = "its file is missing"
@@ -110,7 +111,9 @@ def settle(db: Database, image_ids: Collection[int]) -> None:
     """Set images aside whose files are all missing; take back those that were found. Call inside `write`."""
     chosen = f"id IN ({_listed(image_ids)})"
     found = "EXISTS (SELECT 1 FROM files WHERE image_id = images.id AND NOT missing)"
-    db.execute(f"UPDATE images SET aside = NULL WHERE {chosen} AND aside = ? AND {found}", [MISSING])
+    back = db.execute(f"UPDATE images SET aside = NULL WHERE {chosen} AND aside = ? AND {found}", [MISSING])
+    if back.rowcount:
+        overlap.follow(db)
     db.execute(f"UPDATE images SET aside = ? WHERE {chosen} AND aside IS NULL AND NOT {found}", [MISSING])
     gone = f"SELECT id FROM images WHERE {chosen} AND aside IS NOT NULL"
     db.execute(f"DELETE FROM queue WHERE image_id IN ({gone})")

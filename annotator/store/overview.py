@@ -12,7 +12,7 @@ def counts(db: Database) -> dict[str, int]:
     """usable images; how many are in the audit, have an answer, have a label, are both; problems: files set aside."""
     sql = """SELECT count(*) AS answered, coalesce(sum(status = 'label'), 0) AS labeled,
         coalesce(sum(status = 'label' AND audit), 0) AS audit_labeled
-        FROM current JOIN images ON images.id = current.image_id WHERE aside IS NULL"""
+        FROM states JOIN images ON images.id = states.image_id WHERE aside IS NULL AND status <> 'unlabeled'"""
     there = images.counts(db)
     answers = next(db.query(sql))
     return {"usable": there["images"], "audit": there["audit"], "problems": there["aside"], **answers}

@@ -6,7 +6,7 @@ from sqlite_utils import Database
 
 from annotator.store import queue
 
-SOURCE, STRATEGY = "second_look", "confident_learning"  # of the model's; those that people want again have no strategy
+SOURCE, STRATEGY = "second_look", queue.DOUBTS  # of the model's; those that people want again have no strategy
 
 # labeled, by no reviewer, and not looked at a second time. The audit is a measure: nothing is chosen in it
 _OPEN = f"""SELECT image_id FROM states s JOIN images i ON i.id = s.image_id

@@ -58,14 +58,16 @@ class _Cover:
     """Which images lie in a ball. Neighbours are found again when they are needed: the graph is never stored."""
 
     def __init__(self, x: Tensor, radius: float) -> None:
-        self._x, self._limit = x, radius**2
+        self._x = x
+        self._half = x.square().sum(dim=1) / 2 - radius**2 / 4  # |a - b| <= r just when a b >= half(a) + half(b)
         self.free = torch.ones(len(x), dtype=torch.bool)
 
     def _balls(self, rows: Tensor) -> Tensor:
         """(b, N): which images lie in the ball of each row."""
         balls = torch.empty((len(rows), len(self._x)), dtype=torch.bool)
         for part in parts(torch.arange(len(self._x))):
-            torch.le(squared_distances(self._x[rows], self._x[part]), self._limit, out=balls[:, part[0] : part[-1] + 1])
+            products = torch.addmm(-self._half[part], self._x[rows], self._x[part].T)
+            torch.ge(products, self._half[rows, None], out=balls[:, part[0] : part[-1] + 1])
         balls[torch.arange(len(rows)), rows] = True  # whatever rounding says
         return balls
 

@@ -184,7 +184,8 @@ def test_answers_arrive_in_the_order_they_were_given(labeler: Labeler, problems:
     labeler.page.keyboard.press("Backspace")
     labeler.until(image=str(asked[-1]), kept="4", outbox="offline")
     labeler.page.on(
-        "request", lambda request: request.url.endswith("/api/label") and sent.append(request.post_data_json["image"])
+        "requestfinished",
+        lambda request: request.url.endswith("/api/label") and sent.append(request.post_data_json["image"]),
     )
     labeler.page.context.set_offline(False)
     labeler.saved()

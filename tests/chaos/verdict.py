@@ -51,7 +51,7 @@ def judge(file: Path, acknowledged: list[dict[str, Any]], given: set[str]) -> Ve
     return verdict
 
 
-# answers that stand, are not late, and come from different people for one image: overlap is 0, and a second look is meant
+# answers that stand, are not late, and come from different people for one image: overlap is 0; a second look is meant
 _OVERLAP = """SELECT count(*) FROM (
     SELECT image_id FROM labels AS a WHERE kind <> 'undo' AND NOT late AND source <> 'second_look'
         AND NOT EXISTS (SELECT 1 FROM labels AS u WHERE u.undoes = a.uuid)
