@@ -1,6 +1,7 @@
 """What people said of the same images without knowing of each other, and how each of them works.
 
-Files are nobody, and a reviewer's decision was made knowing what others said: neither is an opinion.
+Files are nobody, and a reviewer's decision was made knowing what others said: neither is an opinion. Nor is a second
+look: its images were chosen because somebody probably erred.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from annotator import agreement
+from annotator.store.queue import DOUBTS
 
 LONGEST = 120.0  # seconds that one answer counts for: who thinks for longer is at lunch
 
@@ -18,7 +20,7 @@ _STANDS = "kind <> 'undo' AND uuid NOT IN (SELECT undoes FROM labels WHERE undoe
 
 # the last answer of each person to each image; max() chooses the row of the other columns too
 _SAID = f"""SELECT image_id, person_id, max(id) AS id, kind, class_id FROM labels
-    WHERE {_STANDS} AND source NOT IN ('review', 'import')"""
+    WHERE {_STANDS} AND source NOT IN ('review', 'import') AND strategy IS NOT '{DOUBTS}'"""
 
 # images of which the same people said the same, together: there are few of those
 _TOGETHER = f"""WITH said AS ({_SAID} GROUP BY image_id, person_id)

@@ -8,10 +8,12 @@ from annotator.store import queue
 
 SOURCE, STRATEGY = "second_look", queue.DOUBTS  # of the model's; those that people want again have no strategy
 
-# labeled, by no reviewer, and not looked at a second time. The audit is a measure: nothing is chosen in it
+# labeled, by no reviewer, not looked at a second time, and not waiting for another opinion anyway. The audit is a
+# measure: nothing is chosen in it
 _OPEN = f"""SELECT image_id FROM states s JOIN images i ON i.id = s.image_id
     WHERE status = 'label' AND NOT audit AND aside IS NULL AND NOT EXISTS (SELECT 1 FROM standing a
-        WHERE a.image_id = s.image_id AND (source = 'review' OR strategy = '{STRATEGY}'))"""
+        WHERE a.image_id = s.image_id AND (source = 'review' OR strategy = '{STRATEGY}'))
+        AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.image_id = s.image_id AND asked > '')"""
 
 
 def open_to_doubt(db: Database) -> list[int]:

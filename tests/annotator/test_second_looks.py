@@ -10,7 +10,7 @@ from test_pages import Browser
 from annotator import create_app, settings
 from annotator.importing.folder import scan
 from annotator.serving import found
-from annotator.store import anchoring, examples, labels, project, queue, rounds, second_looks
+from annotator.store import anchoring, examples, labels, opinions, project, queue, rounds, second_looks
 from annotator.store import db as store
 
 NOW = 1000.0
@@ -291,3 +291,31 @@ def test_examples_come_as_pictures(browser):
         assert picture.status_code == 200
     assert browser.client.get("/api/examples?class=99").json == {"ok": True, "examples": []}
     assert browser.client.get("/api/examples?class=x").json["examples"] == []
+
+
+def test_second_looks_say_nothing_of_how_far_people_agree(db):
+    for image in (1, 2):
+        say(db, image, 1)
+    doubt(db, 1, 2)
+    say(db, 1, 2, "bob")
+    say(db, 2, 2)  # ann's own
+    assert opinions.together(db).units.total() == 0
+
+
+def test_what_waits_for_another_opinion_is_not_doubted(db):
+    with store.write(db):
+        project.put(db, together={"overlap": 2})
+    for image in (1, 2):
+        say(db, image, 1)
+    say(db, 2, 1, "bob")
+    assert second_looks.open_to_doubt(db) == [2]
+
+
+def test_a_second_look_is_one_answer_more_where_several_are_asked(db):
+    with store.write(db):
+        project.put(db, together={"overlap": 2})
+    for person in ("ann", "bob"):
+        say(db, 1, 1, person)
+    doubt(db, 1)
+    say(db, 1, 2)
+    assert queue.slot_of(db, 1) is None
