@@ -88,3 +88,16 @@ def test_the_rows_of_a_run_are_kept_as_a_result(data, tmp_path):
     assert kept["columns"][6:8] == ["labels", "accuracy"]
     assert [row[6:8] for row in kept["rows"]] == [[row["labels"], round(row["accuracy"], 6)] for row in rows]
     assert kept["device"] == rows[0]["device"]
+
+
+def test_a_large_team_is_measured_in_small():
+    said = run_script(
+        "workplace.py", "--images", "600", "--labels", "800", "--annotators", "4", "--seconds", "3", "--pause", "0.5",
+        "--steps", "5", "--image-size", "16", "--patience", "60", "--browser", "20", "--save-as", "",
+    )  # fmt: skip
+    found = {name: json.loads(text) for name, text in re.findall(r"^(\w[\w ]*): (\{.*?^\})$", said, re.M | re.S)}
+    work = found["work"]
+    assert found["aims"]["no image to two people"] and found["aims"]["no answer lost, doubled or refused"]
+    assert work["rounds"] and work["human_pace"]["label"]["count"] and not work["human_pace_and_pages"]["errors"]
+    assert work["browser"]["after 20"]["bytes"] > 0
+    assert found["bare export"]["rows"] == 800

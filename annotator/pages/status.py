@@ -1,6 +1,7 @@
 """Where the project stands, in one dictionary: for the pages, `annotator status` and tests."""
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -35,15 +36,21 @@ def status(db: Database) -> dict[str, Any]:
 
 
 _last: dict[str, tuple[float, dict[str, int]]] = {}  # file -> (good until, counts)
+_turn = threading.Lock()
 
 
 def _counts(db: Database) -> dict[str, int]:
-    """Counted anew each time, unless that takes long: then for no more than a twentieth of the time."""
+    """Counted anew each time, unless that takes long: then by one alone, and for a twentieth of the time at most."""
     file = db.execute("PRAGMA database_list").fetchone()[2]
-    started = time.monotonic()
     until, counts = _last.get(file, (0.0, {}))
-    if started < until:
+    if time.monotonic() < until or (until and _turn.locked()):
         return counts
+    with _turn:
+        return _count(db, file)
+
+
+def _count(db: Database, file: str) -> dict[str, int]:
+    started = time.monotonic()
     counts = overview.counts(db)
     took = time.monotonic() - started
     _last[file] = (started + 20 * took if took > 0.02 else 0.0, counts)
