@@ -41,11 +41,18 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
     command = [sys.executable, "-m", "annotator", "serve", str(folder / "photos"), "--classes", ",".join(past.CLASSES)]
     command += ["--instance", str(folder / "instance"), "--port", "0", "--no-browser", "--seed", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
+    with ended(process):
         assert process.stdout is not None
         found = re.search(r":(\d+)/", process.stdout.readline())
         assert found is not None
         yield process, int(found.group(1))
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """At the end of the block it is asked to end, and waited for."""
+    try:
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate()

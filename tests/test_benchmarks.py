@@ -97,7 +97,10 @@ def test_a_large_team_is_measured_in_small():
     )  # fmt: skip
     found = {name: json.loads(text) for name, text in re.findall(r"^(\w[\w ]*): (\{.*?^\})$", said, re.M | re.S)}
     work = found["work"]
-    assert found["aims"]["no image to two people"] and found["aims"]["no answer lost, doubled or refused"]
-    assert work["rounds"] and work["human_pace"]["label"]["count"] and not work["human_pace_and_pages"]["errors"]
+    assert found["aims"]["no image to two people"]
+    assert found["aims"]["no answer lost, doubled or refused"]
+    assert work["rounds"]
+    assert work["human_pace"]["label"]["count"]
+    assert not work["human_pace_and_pages"]["errors"]
     assert work["browser"]["after 20"]["bytes"] > 0
     assert found["bare export"]["rows"] == 800
