@@ -10,6 +10,7 @@ from sqlite_utils import Database
 from annotator.store import labels, overview, rounds
 from annotator.store import project as project_store
 
+KILLED = "the last look for new images was killed; look again, on the Files page or with `annotator rescan`"
 MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a smaller audit must be complete
 
 
@@ -69,7 +70,8 @@ def importing(db: Database) -> dict[str, Any] | None:
     row = rounds.process(db, "import")
     if row["activity"] == "complete":
         return None
-    return {key: row[key] for key in ("activity", "done", "total", "error")}
+    found = {key: row[key] for key in ("activity", "done", "total", "error")}
+    return found | {"activity": "stopped", "error": KILLED} if rounds.was_killed(row) else found
 
 
 def accuracy(row: dict[str, Any] | None, needed: int) -> dict[str, Any] | None:
