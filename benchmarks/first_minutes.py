@@ -184,10 +184,10 @@ def minutes(folder: Path, classes: tuple[str, ...], labels: int, think: float, w
         yield f"{person.count} labels", clock(), {"accuracy": now["accuracy"], "round": now["model"]}
         yield "the model is right on the pool", clock(), round(right(instance, person.truth()), 3)
         yield "suspicious labels looked through", clock(), person.look_through()
-    for what in ("csv -o labels.csv", "model -o model"):
-        subprocess.run([sys.executable, "-m", "annotator", "export", *what.split(), "--instance", str(instance)],
-                       cwd=folder, check=True, capture_output=True)  # fmt: skip
-        yield f"annotator export {what}", clock(), None
+        for what in ("csv -o labels.csv", "model -o model"):
+            subprocess.run([sys.executable, "-m", "annotator", "export", *what.split(), "--instance", str(instance)],
+                           cwd=folder, check=True, capture_output=True)  # fmt: skip
+            yield f"annotator export {what}", clock(), None
 
 
 @click.command()

@@ -104,3 +104,13 @@ def test_a_large_team_is_measured_in_small():
     assert not work["human_pace_and_pages"]["errors"]
     assert work["browser"]["after 20"]["bytes"] > 0
     assert found["bare export"]["rows"] == 800
+
+
+def test_the_first_minutes_are_measured_in_small():
+    arguments = ("--images", "330", "--labels", "50", "--think", "0.005", "--method", "propagate", "--save-as", "")
+    said = run_script("first_minutes.py", *arguments)
+    steps = re.findall(r"^ *(\d+\.\d) s  ([\w ]+)", said, re.M)
+    seconds = [float(time) for time, _ in steps]
+    assert seconds == sorted(seconds)
+    expected = ("the page is there", "40 labels", "the first model is there", "an accuracy")
+    assert {*expected, "suspicious labels looked through", "annotator export csv "} <= {what for _, what in steps}
