@@ -126,6 +126,8 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     """Run server, import and learning process until SIGINT or SIGTERM; then end them all properly."""
     import waitress
 
+    from annotator import door
+
     token = _token(instance, address)
     hosts = frozenset({address.host, socket.gethostname(), *address.names}) if address.is_remote else frozenset()
     supervisor = Supervisor(instance, learner=learner)
@@ -137,6 +139,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
         app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True,
         max_request_body_size=security.MAX_UPLOAD_BYTES,
     )  # fmt: skip
+    server.channel_class = door.guarded(app, is_open=token is None)
     logging.getLogger("waitress").setLevel(logging.ERROR)  # neither a short queue nor ending amid a request is news
     supervisor.start()
     click.echo(f"annotator is at {url}")

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from annotator import predictions, settings
 from annotator.errors import AnnotatorError, NotYours
 from annotator.pages import shared
-from annotator.pages.status import status
+from annotator.pages.status import importing, status
 from annotator.store import db as store
 from annotator.store import examples, labels, overlap, overview, queue, rounds, second_looks
 from annotator.store import project as project_store
@@ -107,8 +107,8 @@ def _why_nothing() -> str:
     """Why there is nothing to label, and what to do."""
     db = shared.database()
     counts = overview.counts(db)
-    if rounds.process(db, "import")["activity"] != "complete":
-        return "The images are still being read. The first one appears here by itself."
+    if reading := importing(db):
+        return reading["error"] or "The images are still being read. The first one appears here by itself."
     if not counts["usable"]:
         aside = f"{counts['problems']} files set aside, see Files"
         return f"No image could be read ({aside}). Add images to the folder and start again."

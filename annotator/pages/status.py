@@ -1,6 +1,7 @@
 """Where the project stands, in one dictionary: for the pages, `annotator status` and tests."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from sqlite_utils import Database
 from annotator.store import anchoring, labels, overview, rounds
 from annotator.store import project as project_store
 
+KILLED = "the last look for new images was killed; look again, on the Files page or with `annotator rescan`"
 MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a smaller audit must be complete
 
 
@@ -37,19 +39,26 @@ def status(db: Database) -> dict[str, Any]:
 
 T = TypeVar("T")
 _last: dict[tuple[str, Any], tuple[float, Any]] = {}  # file, what counts -> (good until, counts)
+_turn = threading.Lock()
 
 
 def _seldom(db: Database, count: Callable[[Database], T]) -> T:
-    """Counted anew each time, unless that takes long: then for no more than a twentieth of the time."""
+    """Counted anew each time, unless that takes long: then by one alone, and for a twentieth of the time at most."""
     key = (db.execute("PRAGMA database_list").fetchone()[2], count)
-    started = time.monotonic()
     until, counts = _last.get(key, (0.0, None))
-    if started >= until:
-        counts = count(db)
-        took = time.monotonic() - started
-        _last[key] = (started + 20 * took if took > 0.02 else 0.0, counts)
-    found: T = counts
-    return found
+    if time.monotonic() < until or (until and _turn.locked()):
+        found: T = counts
+        return found
+    with _turn:
+        return _count(db, key)
+
+
+def _count(db: Database, key: tuple[str, Callable[[Database], T]]) -> T:
+    started = time.monotonic()
+    counts = key[1](db)
+    took = time.monotonic() - started
+    _last[key] = (started + 20 * took if took > 0.02 else 0.0, counts)
+    return counts
 
 
 def learner(db: Database, now: float) -> dict[str, Any]:
@@ -64,7 +73,8 @@ def importing(db: Database) -> dict[str, Any] | None:
     row = rounds.process(db, "import")
     if row["activity"] == "complete":
         return None
-    return {key: row[key] for key in ("activity", "done", "total", "error")}
+    found = {key: row[key] for key in ("activity", "done", "total", "error")}
+    return found | {"activity": "stopped", "error": KILLED} if rounds.was_killed(row) else found
 
 
 def accuracy(row: dict[str, Any] | None, needed: int) -> dict[str, Any] | None:

@@ -42,9 +42,11 @@ def get(db: Database, image_id: int) -> dict[str, Any]:
 
 def counts(db: Database) -> dict[str, int]:
     """{images: that can be asked, audit: how many of them, aside: files and images that cannot be used}."""
-    sql = "SELECT count(*), coalesce(sum(audit), 0) FROM images WHERE aside IS NULL AND row IS NOT NULL"
-    images, audit = db.execute(sql).fetchone()
-    aside = db.execute(f"SELECT count(*) FROM ({_ASIDE})").fetchone()[0]
+    sql = f"""SELECT (SELECT count(*) FROM images)
+        - (SELECT count(*) FROM images WHERE aside IS NOT NULL OR row IS NULL),
+        (SELECT count(*) FROM images INDEXED BY images_audit WHERE audit = 1 AND aside IS NULL AND row IS NOT NULL),
+        (SELECT count(*) FROM ({_ASIDE}))"""
+    images, audit, aside = db.execute(sql).fetchone()
     return {"images": images, "audit": audit, "aside": aside}
 
 
@@ -66,9 +68,9 @@ def lack_pixels(db: Database) -> bool:
 
 
 # a file that moved is not missing: its image has another one
-_ASIDE = """SELECT files.name AS name, coalesce(files.problem, images.aside) AS reason
-    FROM files LEFT JOIN images ON images.id = files.image_id
-    WHERE files.problem IS NOT NULL OR images.aside IS NOT NULL"""
+_ASIDE = """SELECT name, problem AS reason FROM files WHERE problem IS NOT NULL
+    UNION ALL SELECT name, aside FROM images CROSS JOIN files ON files.image_id = images.id AND problem IS NULL
+    WHERE aside IS NOT NULL"""
 
 
 def with_pixels(db: Database) -> dict[str, int]:
@@ -128,6 +130,7 @@ def limit_audit(db: Database, most: int) -> None:
         SELECT id FROM images WHERE audit = 1
         ORDER BY EXISTS (SELECT 1 FROM labels WHERE image_id = images.id) DESC, shuffle LIMIT ?)"""
     db.execute(sql, [most])
+    db.execute("DELETE FROM queue WHERE source = 'audit' AND image_id IN (SELECT id FROM images WHERE audit = 0)")
 
 
 def _listed(ids: Iterable[int]) -> str:
