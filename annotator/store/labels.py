@@ -9,6 +9,7 @@ from annotator.errors import Contradiction, NotFound
 from annotator.store import overlap, queue
 from annotator.store.db import utc_now
 
+FEW = 5000  # images that are looked up one by one
 KINDS = ("label", "skip", "unsure", "flag", "undo")
 _ORIGIN = ("round", "source", "strategy", "score", "probability")
 
