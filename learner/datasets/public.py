@@ -24,6 +24,7 @@ FILES = {
 }
 TESTED = {40927: 10_000, 41983: 10_000, 41081: 26_032}  # images of the canonical test sets that OpenML has merged
 SHARE = 0.2  # of any other set is held out
+DIGITS = frozenset({41081, 554})  # SVHN and MNIST on OpenML: a mirrored digit is none
 
 
 def data_dir() -> Path:
@@ -97,7 +98,8 @@ def openml(argument: str, settings: DatasetSettings) -> Source:
     place = np.argsort(order)
     names = tuple(str(values[i]) for i in order)
     pixels = squares(features, f"openml:{number}")
-    return Source(names, Part(pixels, place[classes].astype(np.int64)), held=TESTED.get(number, SHARE))
+    part = Part(pixels, place[classes].astype(np.int64))
+    return Source(names, part, held=TESTED.get(number, SHARE), flip=number not in DIGITS)
 
 
 def _fetched(number: int) -> tuple[Any, Any]:

@@ -42,8 +42,16 @@ def load(net: nn.Module, name: str, weights: str = "") -> None:
     elif shipped and (path := _installed(shipped)):
         state = shipped.rename(read(path))
     else:
-        state = _downloaded(net, name)
+        size = {"img_size": cast(Any, net).patch_embed.img_size} if _is_fixed(name) else {}
+        state = _downloaded(name, **size)
     _fill(net, name, state, weights or name)
+
+
+def require(name: str, weights: str = "") -> None:
+    """Nothing where `load` would find weights here or can fetch them now. Raises WeightsError, UnknownName."""
+    shipped = SHIPPED.get(name.partition(".")[0])
+    if not (weights or (shipped and _installed(shipped)) or _is_downloaded(name)):
+        _downloaded(name)
 
 
 def at_hand() -> str:
@@ -111,10 +119,9 @@ def _converted(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> Mappin
     return converted
 
 
-def _downloaded(net: nn.Module, name: str) -> Mapping[str, Tensor]:
+def _downloaded(name: str, **size: Any) -> Mapping[str, Tensor]:
     """timm's weights by name; kept by timm's hub for the next time."""
     try:
-        size: dict[str, Any] = {"img_size": cast(Any, net).patch_embed.img_size} if _is_fixed(name) else {}
         full: Any = timm.create_model(name, pretrained=True, num_classes=0, **size)
     except Exception as error:  # whatever a network can do
         said = f"{type(error).__name__}: {error}".partition("\n")[0][:160]

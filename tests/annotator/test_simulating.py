@@ -18,7 +18,7 @@ from learner.benchmark.engines import play
 from learner.benchmark.study import names
 from learner.config import NoSettings
 from learner.datasets import DATASETS
-from learner.errors import BadSetting
+from learner.errors import BadSetting, WeightsError
 from learner.oracles import forms
 from learner.simulate import run_cell
 
@@ -183,6 +183,30 @@ def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
     missing = json.loads(Path("o/run.json").read_text())["missing"]
     assert len(missing) == 3
     assert all(item["reason"] for item in missing)
+
+
+def test_a_net_that_cannot_be_had_is_asked_for_once_in_a_run(shapes, monkeypatch):
+    asked = []
+
+    def unreachable(name, **size):
+        asked.append(name)
+        raise WeightsError(f"no weights of {name}")
+
+    monkeypatch.setattr("learner.models.weights._downloaded", unreachable)
+    Path("study.toml").write_text(
+        'title = "t"\n[[grid]]\ndataset = "npz:shapes.npz"\nbudget = 10\nseeds = 2\n'
+        '[[grid]]\ndataset = "npz:shapes.npz"\nmethod = "frozen"\nfeatures = "timm:vgg11@32"\nbudget = 20\nseeds = 3\n'
+        '[[grid]]\ndataset = "npz:shapes.npz"\nmethod = "transfer"\npreset = "study-2021"\nfeatures = "timm:vgg11"\n'
+        'strategy = "kmeans"\nbudget = 20\nseeds = 3\n'
+    )
+    said = simulate("simulate --study study.toml --quiet --out o")
+    assert asked == ["vgg11"]
+    assert (
+        said.count("not measured: 6 runs, the first of them npz:shapes.npz, frozen, timm:vgg11@32, random, seed 0") == 1
+    )
+    assert {row["method"] for row in rows_of("o")} == {"propagate"}
+    simulate("report o")
+    assert Path("o/report/report.md").read_text().count("no weights of vgg11") == 6
 
 
 def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):

@@ -90,6 +90,17 @@ def test_a_table_of_openml_is_split_stratified_by_the_seed(monkeypatch):
     assert (found.train.take(found.train.ids)[:, 0, 0, 0] == found.train_classes).all()
 
 
+def test_digits_are_not_mirrored_wherever_they_come_from(folder, monkeypatch):
+    write_svhn(folder, monkeypatch)
+    # the test set of the canonical size is larger than this table
+    monkeypatch.setattr("learner.datasets.public.TESTED", {})
+    fake_openml(monkeypatch)
+    sets = ["digits", "svhn", "svhn@modified", "openml:41081", "openml:41081@modified", "openml:554"]
+    assert [text for text in sets if load(text).train.flip or load(text).test.flip] == []
+    assert load("openml:40927").train.flip
+    assert load("openml:41081@flip").train.flip  # who says so is heard
+
+
 @pytest.mark.long
 def test_the_sets_of_the_study_hold_out_what_the_papers_do(monkeypatch):
     fake_openml(monkeypatch, 30_000)

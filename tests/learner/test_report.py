@@ -15,6 +15,7 @@ from scipy import stats
 
 from annotator.cli import main
 from learner.benchmark.plot import half_width, hours
+from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.page import paired, write
 from learner.benchmark.report.tables import reached, tables
 from learner.benchmark.statistics import every_pair, holm
@@ -99,8 +100,8 @@ def test_the_page_stands_alone_and_everything_in_it_is_escaped(page):
 
 def test_every_strategy_is_in_every_table_and_all_forms_say_the_same(page, out):
     markdown = (out / "report.md").read_text()
-    files = sorted(out.glob("*.csv"))
-    assert len(files) == 2 * 7
+    files = sorted(out.glob("[12]-*.csv"))
+    assert len(files) == 2 * 8
     for path in files:
         table = table_of(path)
         assert {line[0] for line in table[1:]} >= set(GAIN)
@@ -114,6 +115,43 @@ def test_every_strategy_is_in_every_table_and_all_forms_say_the_same(page, out):
 
 def test_what_is_missing_is_said_with_the_reason(page):
     assert {"cifar10, fixmatch", f"no files {HOSTILE}"} <= set(page.cells)
+
+
+def test_the_files_beside_a_table_say_its_command_and_seeds(out):
+    about = json.loads((out / "about.json").read_text())
+    assert about["command"] == "annotator simulate --seeds 6"
+    assert [part["seeds"] for part in about["files"].values()] == [list(range(6))] * 2
+    for prefix, part in about["files"].items():
+        assert {path.name for path in out.glob(f"{prefix}*.csv")} == {f"{prefix}{name}.csv" for name in part["tables"]}
+
+
+def test_labels_of_each_class_are_means_over_seeds():
+    found = rows(seeds=2, names=("random",), budgets=(10, 20))
+    for row, counts in zip(found, ([7, 3], [12, 8], [4, 6], [9, 11]), strict=True):
+        row["labels_per_class"] = counts
+    assert class_table(found).rows == (
+        ("random", "10", "2.0", "0.10", "5.5", "4.5"),
+        ("random", "20", "2.0", "0.10", "10.5", "9.5"),
+    )
+
+
+def test_features_that_were_measured_stand_in_the_report(out, tmp_path):
+    path = tmp_path / "features.csv"
+    path.write_text("features,knn_cosine,knn_cosine_std,nmi,not_measured\npca,0.9312,0.01,0.71234,\ntimm:x,,,,no net\n")
+    result = CliRunner().invoke(main, ["report", str(out.parent), "-o", str(tmp_path), "--features", str(path)])
+    assert result.exit_code == 0, result.output
+    said = (tmp_path / "report.md").read_text()
+    assert "| pca | 93.1 | 0.712 |" in said
+    assert "| timm:x | not measured | not measured |" in said
+    assert "timm:x: no net." in said
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "features,nmi\npca,high\n"])
+def test_another_file_is_no_table_of_features(tmp_path, text):
+    path = tmp_path / "f.csv"
+    path.write_text(text)
+    with pytest.raises(LearnerError, match=r"f\.csv is no features\.csv of annotator features"):
+        features_table(path)
 
 
 def test_imbalanced_data_is_judged_by_balanced_accuracy(out):

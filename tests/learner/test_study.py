@@ -132,3 +132,18 @@ def test_the_models_of_2021_are_those_of_its_table():
     assert nets == {
         "fixmatch": "wrn", "ssl": "wide_resnet50_2", "basic": "wide_resnet50_2", "transfer": "wide_resnet50_2.tv_in1k",
     }  # fmt: skip
+
+
+def test_the_presets_of_2021_and_of_the_paper_differ_in_how_they_descend_and_not_in_how_long():
+    found = {c.method.settings.preset: c.method.settings for c in read("presets-2021").cells}
+    assert {name: (s.optimizer, s.weight_decay, s.steps, s.architecture) for name, s in found.items()} == {
+        "paper": ("sgd", 0.0005, 20000, "wrn"), "study-2021": ("adam", 0.005, 20000, "wrn"),
+    }  # fmt: skip
+
+
+def test_the_study_of_the_presets_runs_in_small():
+    small = {"architecture": "conv", "steps": 2, "batch_size": 4, "mu": 1}
+    grid = {"method": "fixmatch", "preset": ["paper", "study-2021"], "budgets": [20], "seeds": 1}
+    told = [run_cell(c)[0] for c in cells(grid | {"method_settings": {"fixmatch": small}})]
+    assert [row["preset"] for row in told] == ["paper", "study-2021"]
+    assert [row["settings"]["method"]["optimizer"] for row in told] == ["sgd", "adam"]

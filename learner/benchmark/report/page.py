@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection, plot_time
+from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.tables import Table, tables
 from learner.benchmark.run import ABOUT, RESULTS, read
 from learner.benchmark.summary import by_setting, curves
 from learner.errors import LearnerError
 
+WIDTH = 70  # characters of a line above a figure
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2733;--quiet:#5c6a78;--paper:#fff;--line:#dfe4ea;--accent:#2563a8}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e9ee;--quiet:#9aa7b4;--paper:#14191f;--line:#2c3641;--accent:#7fb3ea}}
@@ -40,23 +43,30 @@ class Part:
     figures: dict[str, str]  # title -> file name without its ending
 
 
-def write(run: Path, out: Path, value: str = "") -> Path:
-    """Write the whole report into `out`; returns the page. LearnerError where there is nothing to report."""
+def write(run: Path, out: Path, value: str = "", features: Path | None = None) -> Path:
+    """Write the whole report into `out`; returns the page. LearnerError where there is nothing to report.
+
+    With `features`, a features.csv, also how good those are.
+    """
     rows = read(run / RESULTS)
     if not rows:
         raise LearnerError(f"{run} has no {RESULTS} with complete runs; make one with annotator simulate --out {run}")
     about = _about(run)
+    whole = ([features_table(features)] if features else []) + _missing(about)
     out.mkdir(parents=True, exist_ok=True)
     parts = [
-        _part(number, name, found, value or about.get("value") or main_value(found), out)
+        _part(number, name, found, value or about.get("value") or main_value(found), out, str(about.get("command", "")))
         for number, (name, found) in enumerate(by_setting(rows).items(), 1)
     ]
     for number, part in enumerate(parts, 1):
         for table in part.tables:
             _write_csv(out / f"{number}-{table.name}.csv", table)
-    (out / "report.md").write_text(markdown(about, parts), encoding="utf-8")
+    for table in whole:
+        _write_csv(out / f"{table.name}.csv", table)
+    (out / "about.json").write_text(json.dumps(_facts_of_files(about, parts), indent=2) + "\n", encoding="utf-8")
+    (out / "report.md").write_text(markdown(about, parts, whole), encoding="utf-8")
     page = out / "report.html"
-    page.write_text(html(about, parts, out), encoding="utf-8")
+    page.write_text(html(about, parts, out, whole), encoding="utf-8")
     return page
 
 
@@ -73,7 +83,20 @@ def _about(run: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"title": run.resolve().name}
 
 
-def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path) -> Part:
+def _facts_of_files(about: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
+    """about.json: what the files are of that begin with 1-, 2- ..."""
+    facts = {key: about.get(key, "") for key in ("title", "question", "command", "created")}
+    settings = {
+        f"{number}-": {
+            "setting": part.name, "value": part.value, "seeds": sorted({row["seed"] for row in part.rows}),
+            "tables": {table.name: f"{table.title}. {table.note}" for table in part.tables},
+        }
+        for number, part in enumerate(parts, 1)
+    }  # fmt: skip
+    return facts | {"files": settings}
+
+
+def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path, command: str) -> Part:
     seeds = sorted({row["seed"] for row in rows})
     said = (
         f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else "a single seed: no intervals, no tests"
@@ -82,12 +105,18 @@ def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: P
     figures = {"Learning curves": f"{number}-curves", "What was asked": f"{number}-selection"}
     timed = any(row.get("human_seconds") for row in rows)
     figures |= {"Over time": f"{number}-time"} if timed else {}
+    title = _heading(f"{name}, {said}", command)
     for ending in ("png", "svg"):
-        plot_curves(found, out / f"{number}-curves.{ending}", f"{name}, {said}", value)
-        plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {name}")
+        plot_curves(found, out / f"{number}-curves.{ending}", title, value)
+        plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {title}")
         if timed:
-            plot_time(rows, out / f"{number}-time.{ending}", f"{name}, {said}", value)
-    return Part(name, value, said, rows, tables(rows, value), figures)
+            plot_time(rows, out / f"{number}-time.{ending}", title, value)
+    return Part(name, value, said, rows, [*tables(rows, value), class_table(rows)], figures)
+
+
+def _heading(said: str, command: str) -> str:
+    """Of a figure that may be seen alone; a dollar would begin a formula."""
+    return (said + ("\n" + fill(command, WIDTH) if command else "")).replace("$", r"\$")
 
 
 def paired(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int], list[int]]:
@@ -105,14 +134,14 @@ def _write_csv(path: Path, table: Table) -> None:
         csv.writer(file).writerows([table.columns, *table.rows])
 
 
-def _missing(about: Mapping[str, Any]) -> Table | None:
+def _missing(about: Mapping[str, Any]) -> list[Table]:
     listed = about.get("missing") or ()
     items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     lacking = tuple((str(item.get("cell", "")), str(item.get("reason", ""))) for item in items)
-    return Table("missing", "Not measured", ("run", "why"), lacking) if lacking else None
+    return [Table("missing", "Not measured", ("run", "why"), lacking)] if lacking else []
 
 
-def markdown(about: Mapping[str, Any], parts: Sequence[Part]) -> str:
+def markdown(about: Mapping[str, Any], parts: Sequence[Part], whole: Sequence[Table]) -> str:
     """The report for a page that shows Markdown."""
     lines = [f"# {about.get('title', '')}", "", *_facts(about), ""]
     for part in parts:
@@ -120,8 +149,8 @@ def markdown(about: Mapping[str, Any], parts: Sequence[Part]) -> str:
         lines += [f"![{title}]({file}.png)\n" for title, file in part.figures.items()]
         for table in part.tables:
             lines += [f"### {table.title}", "", *_markdown(table), "", table.note, ""]
-    if missing := _missing(about):
-        lines += [f"## {missing.title}", "", *_markdown(missing), ""]
+    for table in whole:
+        lines += [f"## {table.title}", "", *_markdown(table), "", table.note, ""]
     return "\n".join(lines)
 
 
@@ -136,13 +165,12 @@ def _facts(about: Mapping[str, Any]) -> list[str]:
     return said + ([f"`{about['command']}`"] if about.get("command") else [])
 
 
-def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path) -> str:
+def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path, whole: Sequence[Table]) -> str:
     """The whole page."""
     title = escape(str(about.get("title", "")))
     facts = "".join(f"<p class=quiet>{escape(fact.strip('`'))}</p>" for fact in _facts(about))
     body = "".join(_section(part, str(about.get("command", "")), out) for part in parts)
-    missing = _missing(about)
-    body += f"<h2>{missing.title}</h2>{_html(missing)}" if missing else ""
+    body += "".join(f"<h2>{escape(table.title)}</h2>{_html(table)}" for table in whole)
     return (
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{facts}{body}</html>\n"
