@@ -150,11 +150,12 @@ def restore(archive: Path, instance: Path) -> None:
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: by format]")
 @click.option("--set", "values", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the format.")
+@click.option("--onnx", is_flag=True, help="With the model: model.onnx too, the same as --set onnx=yes.")
 @click.option("--manifest", is_flag=True, help="Write beside it, as JSON, where each label came from.")
 @fields_of(Filters)
 @INSTANCE
 def export(
-    format: str, out: Path | None, values: dict[str, str], manifest: bool, instance: Path, **filters: Any
+    format: str, out: Path | None, values: dict[str, str], onnx: bool, manifest: bool, instance: Path, **filters: Any
 ) -> None:
     """Take the labeled subset, or the model, away."""
     from annotator.export.running import run
@@ -163,7 +164,7 @@ def export(
     row = lookup("format", FORMATS, format)
     target = out or Path(row.out)
     db = store.upgrade(instance / store.FILE)
-    taken = resolve(Filters, filters)
+    taken, values = resolve(Filters, filters), values | ({"onnx": "yes"} if onnx else {})
     _say(target, run(instance, db, format, target, resolve(row.settings, values), taken, with_manifest=manifest))
 
 
