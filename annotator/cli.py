@@ -177,6 +177,10 @@ def _say(out: Path, report: Report) -> None:
 
 @main.command("import")
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--as", "meaning", type=click.Choice(("labels", "suggestions")), default="labels", show_default=True,
+    help="Suggestions are shown to people and are no labels.",
+)  # fmt: skip
 @click.option("--format", "kind", type=click.Choice(list(SOURCES)), help="What it is.  [default: by name and content]")
 @click.option("--path-column", default="", help="The column of paths.  [default: by its usual names]")
 @click.option("--class-column", default="", help="The column of classes.  [default: by its usual names]")
@@ -191,16 +195,17 @@ def _say(out: Path, report: Report) -> None:
 )
 @INSTANCE
 def import_labels(source: Path, kind: str | None, report: Path | None, instance: Path, **options: Any) -> None:
-    """Take labels over from SOURCE: a file of any kind in docs/importing.md. The same file twice changes nothing."""
+    """Take labels or suggestions from SOURCE: a file as in docs/importing.md. The same file twice changes nothing."""
     from annotator.importing import labels
     from annotator.importing.rows import Asked
     from annotator.importing.taking import Wish
     from annotator.reporting import import_text
 
     asked = Asked(options["path_column"], options["class_column"], options["person_column"])
-    wish = Wish(kind or "", options["person"], options["new_classes"], options["dry_run"])
+    is_suggestion = options["meaning"] == "suggestions"
+    wish = Wish(kind or "", options["person"], options["new_classes"], options["dry_run"], is_suggestion)
     name, outcome, first, is_complete = labels.import_labels(instance, source, asked, wish, report)
-    click.echo(import_text(name, outcome, first, wish.dry_run))
+    click.echo(import_text(name, outcome, first, wish))
     if not is_complete:
         click.echo("Not all images are read yet: run it again when `annotator status` shows them all.", err=True)
 

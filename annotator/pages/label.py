@@ -13,7 +13,7 @@ from annotator.errors import AnnotatorError, NotYours
 from annotator.pages import shared
 from annotator.pages.status import status
 from annotator.store import db as store
-from annotator.store import labels, overview, queue, rounds
+from annotator.store import labels, overview, queue, rounds, suggestions
 from annotator.store import project as project_store
 
 blueprint = Blueprint("label", __name__)
@@ -67,11 +67,23 @@ def _items(slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
     model = rounds.latest_model(db)
     said: dict[int, predictions.Suggestion] = {}
     shown = overview.faces(db, [slot["image_id"] for slot in slots])
+    seeing, meanings = [image for image, row in shown.items() if not row["audit"]], project_store.class_meanings(db)
     if model:
-        seeing = [image for image, row in shown.items() if not row["audit"]]
         path = shared.instance() / model["folder"] / predictions.FILE
-        said = predictions.read(path, seeing, project_store.class_meanings(db))
-    return [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"])) for slot in slots]
+        said = predictions.read(path, seeing, meanings)
+    items = [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"])) for slot in slots]
+    from_files = suggestions.read(db, [image for image in seeing if image not in said])
+    return [item | _from_file(from_files.get(item["image"]), meanings) for item in items]
+
+
+def _from_file(said: suggestions.Suggested | None, meanings: predictions.Meanings) -> dict[str, Any]:
+    """What a file suggests, in the form of a model's suggestion; nothing when its class was retired."""
+    class_id = meanings.get(said.class_id) if said else None
+    if said is None or class_id is None:
+        return {}
+    suggestion = {"class": class_id, "confidence": said.confidence, "model": None, "origin": said.origin}
+    suggestion |= {"second": None, "second_confidence": 0.0}
+    return {"suggestion": suggestion | {"probs": {} if said.confidence is None else {class_id: said.confidence}}}
 
 
 def _item(
