@@ -26,10 +26,10 @@ export const percent = (value) => `${(100 * value).toFixed(1)} %`;
 
 /** Why this image is asked. `name(id)` gives a class's name. */
 export function why({ source, round, strategy, suggestion }, name, importing) {
-  if (suggestion?.origin) return [SOURCES[source], fileSays(suggestion, name)].filter(Boolean).join("; ");
-  if (SOURCES[source]) return SOURCES[source];
+  const file = suggestion?.origin && fileSays(suggestion, name);
+  if (SOURCES[source]) return [SOURCES[source], file].filter(Boolean).join("; ");
   const choice = importing ? CHOICES.random : (CHOICES[strategy] ?? (round === 0 && CHOICES.typiclust));
-  const said = suggestion && belief(suggestion, name);
+  const said = file || (suggestion && belief(suggestion, name));
   return [choice, said].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
 }
 
