@@ -20,6 +20,8 @@ from learner.acquisition.candidates import Candidates, Picks, Side
 from learner.config import Choice, LoopSettings, as_dict
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.device import memory_named
+from learner.doubts import STRATEGY as DOUBTS
+from learner.doubts import doubted
 from learner.errors import LearnerError, NotFinite
 from learner.evaluate import Evaluation, evaluate
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
@@ -99,6 +101,9 @@ class Project(Protocol):
 
     def exam(self) -> Exam | None:
         """Images with known classes that never train, or None while there are none."""
+
+    def doubtable(self) -> frozenset[int]:
+        """Images whose labels may be asked a second time; none: nobody judges labels."""
 
     def load_state(self) -> LoopState | None: ...
 
@@ -215,6 +220,7 @@ def _play(round: _Round) -> LoopState:
     predictions, evaluation = _predict(round, classifier)
     times.append(time.perf_counter())
     state = replace(round.state, query=_select(round, classifier, predictions))
+    _doubt(round)
     times.append(time.perf_counter())
     per_class = np.bincount(list(labels.values()), minlength=project.num_classes)
     project.report(
@@ -316,6 +322,31 @@ def _select(round: _Round, classifier: Classifier, predictions: Predictions) -> 
     return query
 
 
+def _doubt(round: _Round) -> None:
+    """Publish the labels that are probably wrong, of those that may be asked a second time. Never ends the round."""
+    open_to_doubt = round.project.doubtable() & round.labels.keys()
+    if not open_to_doubt:
+        return
+    try:
+        query = _doubted(round, open_to_doubt)
+    except LearnerError:
+        return  # no features to judge by: the labels stay as they are
+    round.project.publish(query, "second_look", round.state.round)
+
+
+def _doubted(round: _Round, allowed: frozenset[int]) -> Query:
+    """As many of these images as a query has at most, the most doubtful labels first."""
+    project, labels, state = round.project, round.labels, round.state
+    text = "" if round.settings.features == PENULTIMATE else round.settings.features  # that net trained on the labels
+    features = strategy_features(text, round.method, round.images, "auto")
+    ids = id_array(sorted(labels))
+    seen = torch.from_numpy(embed(round.images, features, project.report)[round.images.positions(ids)])
+    classes = id_array(labels[image] for image in ids.tolist())
+    rng = stream(state.seed, state.round, "doubts")
+    labeled = Side(ids, embedding=seen, classes=classes)
+    return Query.of(doubted(labeled, project.num_classes, allowed, round.settings.query_size, rng), DOUBTS)
+
+
 def _cold_query(round: _Round) -> Query:
     """A query of a strategy that needs no model: the strategy itself where it can, else settings.cold_start."""
     state, round = round.state, round.advised()
@@ -384,11 +415,11 @@ def _embedding(round: _Round, predictions: Predictions | None) -> Tensor | None:
     return torch.from_numpy(embed(round.images, features, round.project.report))
 
 
-def strategy_features(text: str, method: Choice, images: ImageSet) -> Features:
-    """The features of this text; for an empty one those of the method, else pca."""
+def strategy_features(text: str, method: Choice, images: ImageSet, otherwise: str = "pca") -> Features:
+    """The features of this text; for an empty one those of the method, else `otherwise`."""
     seen = as_dict(method.settings)
     more = {name: seen[name] for name in ("components", "weights") if name in seen}
-    return parse(named(text or seen.get("features", "pca"), images), **more)
+    return parse(named(text or seen.get("features", otherwise), images), **more)
 
 
 def _side(ids: IntArray, predictions: Predictions | None, embedding: Tensor | None) -> Side:

@@ -56,6 +56,10 @@ class MemoryProject:
     def exam(self) -> Exam | None:
         return self._exam
 
+    def doubtable(self) -> frozenset[int]:
+        """None: an oracle would say the same again, and a second answer is a label of the budget."""
+        return frozenset()
+
     def load_state(self) -> LoopState | None:
         return self._state
 
@@ -63,8 +67,9 @@ class MemoryProject:
         self._state = state
 
     def publish(self, query: Query, source: str, round: int) -> None:
-        if source != "query":
+        if source == "tail":
             self.tail = query
+        if source != "query":
             return
         if query not in self.asked:
             self.asked.append(query)

@@ -10,11 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"errors", "registry", "config", "events", "rng"},
+    {"errors", "registry", "config", "events", "rng", "intervals"},
     {"data", "device"},
     {"augment", "datasets", "features", "models", "randaugment"},
     {"predict", "checkpoint", "evaluate", "onnx_file"},
     {"acquisition", "training"},
+    {"doubts"},
     {"loop", "oracles"},
     {"simulate"},
     {"benchmark"},

@@ -60,10 +60,11 @@ def _format(name: str, row: Any) -> dict[str, Any]:
 def _choices() -> dict[str, list[str]]:
     """What there is to choose from in this project."""
     db = shared.database()
+    sources = db.execute("SELECT DISTINCT source FROM labels INDEXED BY labels_asked").fetchall()
     return {
         "only_class": [row["name"] for row in project.classes(db)],
         "person": [name for (name,) in db.execute("SELECT name FROM people ORDER BY name").fetchall()],
-        "source": [name for (name,) in db.execute("SELECT DISTINCT source FROM labels ORDER BY 1").fetchall()],
+        "source": sorted(name for (name,) in sources),
     }
 
 

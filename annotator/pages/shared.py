@@ -14,8 +14,8 @@ from sqlite_utils import Database
 from werkzeug.exceptions import HTTPException
 
 from annotator.errors import AnnotatorError, OtherPerson, OtherProject
+from annotator.store import browse, project
 from annotator.store import db as store
-from annotator.store import project
 
 CODES: dict[type[Exception], str] = {  # for programs
     CSRFError: "stale-token", OtherProject: "other-project", OtherPerson: "other-person"
@@ -86,7 +86,7 @@ def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
         if not current_user.is_authenticated:
             return {"project": {}, "me": None, "pages": []}  # strangers do not learn the project's name
         pages = [(endpoint, url_for(endpoint), title) for endpoint, title in menu if current_user.may(endpoint)]
-        return {"project": app.config["PROJECT"], "me": current_user, "pages": pages}
+        return {"project": app.config["PROJECT"], "me": current_user, "pages": pages, "conflicts": _conflicts()}
 
     @app.teardown_appcontext
     def close(error: BaseException | None) -> None:
@@ -97,6 +97,14 @@ def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
     app.register_error_handler(sqlite3.Error, _store_failed)
     app.register_error_handler(OSError, _store_failed)
     app.register_error_handler(HTTPException, _http_failed)
+
+
+def _conflicts() -> int:
+    """For those who decide them; 0 where the store cannot be asked, which the page says already."""
+    try:
+        return browse.conflicts(database()) if current_user.may("review.page") else 0
+    except (sqlite3.Error, AnnotatorError):
+        return 0
 
 
 def _http_failed(error: HTTPException) -> ResponseReturnValue:

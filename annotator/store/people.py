@@ -24,9 +24,13 @@ def everybody(db: Database) -> list[dict[str, Any]]:
     """[{id, name, role, state, invited_until, answers, last}], by name. state: active, invited, gone, none."""
     sql = """SELECT id, name, role, invited_until, CASE WHEN gone IS NOT NULL THEN 'gone'
             WHEN password IS NOT NULL THEN 'active' WHEN invitation IS NOT NULL THEN 'invited' ELSE 'none' END AS state,
-            coalesce(answers, 0) AS answers, last
-        FROM people LEFT JOIN (SELECT person_id, count(*) AS answers, max(created) AS last
-            FROM labels WHERE kind <> 'undo' GROUP BY person_id) ON person_id = people.id
+            coalesce(said.n, 0) - coalesce(undone.n, 0) AS answers,
+            (SELECT created FROM labels WHERE labels.id = said.last) AS last
+        FROM people LEFT JOIN (SELECT person_id, count(*) AS n, max(id) AS last FROM labels GROUP BY person_id) AS said
+            ON said.person_id = people.id
+        LEFT JOIN (SELECT person_id, count(*) AS n FROM labels INDEXED BY labels_undoes
+            WHERE undoes IS NOT NULL GROUP BY person_id) AS undone
+            ON undone.person_id = people.id
         ORDER BY name"""
     return list(db.query(sql))
 

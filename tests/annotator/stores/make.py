@@ -23,6 +23,7 @@ def main() -> None:
         instance = Path(folder) / "instance"
         (Path(folder) / "photos").mkdir()
         facts = {"seed": 7, "image_size": 8, "audit_share": 0.25, "learning": {"loop": {"query_size": 2}}}
+        facts["together"] = {"overlap": 2}
         found(instance, "photos", Path(folder) / "photos", ["cat", "dog"], facts)
         db = store.connect(instance / store.FILE)
         fill(db)
