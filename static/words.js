@@ -28,11 +28,16 @@ export const percent = (value) => `${(100 * value).toFixed(1)} %`;
 export function why({ source, round, strategy, suggestion, unshown }, name, importing) {
   if (strategy === "confident_learning")
     return "a second look: images like it have another label. What was said before is not shown, so that your answer is free";
-  if (SOURCES[source]) return SOURCES[source];
+  const file = suggestion?.origin && fileSays(suggestion, name);
+  if (SOURCES[source]) return [SOURCES[source], file].filter(Boolean).join("; ");
   const choice = importing ? CHOICES.random : (CHOICES[strategy] ?? (round === 0 && CHOICES.typiclust));
-  const said = suggestion && belief(suggestion, name);
+  const said = file || (suggestion && belief(suggestion, name));
   const silent = unshown && "the model stays silent this time";
   return [choice, said, silent].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
+}
+
+function fileSays({ class: id, confidence, origin }, name) {
+  return `suggested: ${name(id)}${confidence === null ? "" : ` (${share(confidence)})`}, from ${origin}`;
 }
 
 function belief({ class: first, confidence, second, second_confidence: next }, name) {

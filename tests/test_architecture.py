@@ -13,7 +13,7 @@ LEVELS = [
     {"errors", "registry", "config", "events", "rng", "intervals"},
     {"data", "device"},
     {"augment", "datasets", "features", "models", "randaugment"},
-    {"predict", "checkpoint", "evaluate"},
+    {"predict", "checkpoint", "evaluate", "onnx_file"},
     {"acquisition", "training"},
     {"doubts"},
     {"loop", "oracles"},

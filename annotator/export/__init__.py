@@ -52,6 +52,13 @@ class PrefixSettings:
 
 
 @dataclass(frozen=True)
+class ModelSettings:
+    """The classifier as files."""
+
+    onnx: bool = setting(False, "model.onnx too, for ONNX Runtime; needs annotator[onnx]")
+
+
+@dataclass(frozen=True)
 class Format(Row):
     """A row that also says where it writes when nobody says otherwise, and what it can hold."""
 
@@ -125,8 +132,8 @@ FORMATS: dict[str, Format] = {
         entries="annotator.export.fiftyone:entries",
     ),
     "model": Format(
-        "the classifier: model.safetensors and model.json",
-        NoSettings, "annotator.predicting:export_model", out="model",
+        "the classifier: model.safetensors, model.json and, where asked for, model.onnx",
+        ModelSettings, "annotator.predicting:export_model", out="model",
         of_labels=False,
     ),
 }  # fmt: skip

@@ -30,7 +30,7 @@ from learner.registry import lookup
 blueprint = Blueprint("export", __name__)
 SCRATCH = "exports"  # in the instance folder; empty but for a download that runs
 OLD = 24 * 3600  # seconds after which what a killed server left there goes
-HIDDEN = {"links"}  # for the command line: an archive has no links
+HIDDEN = {"links", "onnx"}  # for the command line: an archive has no links, and the web process no PyTorch
 
 
 class Wanted(NamedTuple):
