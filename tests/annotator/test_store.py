@@ -18,6 +18,7 @@ from annotator.errors import AnnotatorError, Contradiction, NotFound
 from annotator.store import db as store
 from annotator.store import files, images, labels, overview, project, queue, rounds
 from annotator.store.labels import Answer
+from annotator.store.pool import Pool
 
 NOW = 1_000_000.0
 HOUR = 3600.0
@@ -453,3 +454,26 @@ def test_exports_find_the_latest_answer_that_says_what_stands(db):
     say(db, 3, "skip", by="ann")
     found = {row["image"]: (row["class_id"], row["person"]) for row in files.labeled(db)}
     assert found == {1: (1, "ben"), 2: (2, "ann")}
+
+
+def test_a_connection_is_used_again_until_another_file_lies_at_its_path(instance: Path):
+    connections = Pool(instance / store.FILE)
+    first = connections.take()
+    connections.give_back(first, spoiled=False)
+    assert connections.take().db is first.db
+    connections.give_back(first, spoiled=False)
+    shutil.copy(instance / store.FILE, instance / "copy")
+    (instance / "copy").replace(instance / store.FILE)  # an answer must not go into a file that nobody will find
+    second = connections.take()
+    assert second.file != first.file
+    second.db.execute("BEGIN")
+    connections.give_back(second, spoiled=False)
+    assert connections.take().db is not second.db
+    third = connections.take()
+    connections.give_back(third, spoiled=False)
+    (instance / store.FILE).write_bytes((instance / store.FILE).read_bytes()[:4096])  # damage is seen, not written over
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        connections.take()
+    (instance / store.FILE).unlink()
+    with pytest.raises(AnnotatorError, match="no project"):
+        connections.take()
