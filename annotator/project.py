@@ -16,7 +16,7 @@ from annotator.store import db as store
 from annotator.store import images as image_store
 from annotator.store import project as project_store
 from learner import checkpoint
-from learner.data import Exam, ImageSet, id_array
+from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
 from learner.loop import LoopState, News, Query
@@ -125,6 +125,11 @@ class StoreProject:
         known = np.isin(ids, id_array(answers))
         classes = id_array(answers[image] for image in ids[known].tolist())
         return Exam(self._open_images(ids[known], rows[known]), classes, "audit")
+
+    def truth(self, ids: IntArray) -> IntArray:
+        raise LearnerError(
+            "the strategy needs the class of every image, which only annotator simulate knows; choose another one"
+        )
 
     def load_state(self) -> LoopState | None:
         value = rounds.load_state(self.db)

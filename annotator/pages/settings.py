@@ -12,7 +12,7 @@ from annotator.errors import AnnotatorError
 from annotator.pages import shared
 from annotator.store import db as store
 from annotator.store import project
-from learner.acquisition import STRATEGIES
+from learner.acquisition import STRATEGIES, for_people
 from learner.config import LoopSettings, as_dict
 from learner.errors import LearnerError
 from learner.training import METHODS
@@ -35,7 +35,7 @@ STAGES = {
 def page() -> ResponseReturnValue:
     chosen = project.facts(shared.database()).get("learning", {})
     methods = [_row(name, row, chosen, "method") for name, row in METHODS.items()]
-    strategies = [_row(name, row, chosen, "strategy") for name, row in STRATEGIES.items()]
+    strategies = [_row(name, STRATEGIES[name], chosen, "strategy") for name in for_people()]
     loop = list(_fields(LoopSettings, chosen.get("loop", {})))
     return render_template("settings/index.html", methods=methods, strategies=strategies, loop=loop, stages=STAGES)
 
