@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from annotator.settings import Asking
-from learner.acquisition import STRATEGIES
+from learner.acquisition import for_people
 from learner.datasets import FOLDER
 from learner.training import METHODS
 
@@ -119,7 +119,7 @@ def serving_options(function: F) -> F:
         click.option(
             "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port."
         ),
-        click.option("--strategy", type=click.Choice(list(STRATEGIES)), help="How it chooses what to ask."),
+        click.option("--strategy", type=click.Choice(for_people()), help="How it chooses what to ask."),
         click.option(
             "--audit-share",
             type=click.FloatRange(0, 0.5),

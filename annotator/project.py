@@ -16,7 +16,7 @@ from annotator.store import db as store
 from annotator.store import images as image_store
 from annotator.store import project as project_store
 from learner import checkpoint
-from learner.data import Exam, ImageSet, id_array
+from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
 from learner.loop import LoopState, News, Query
@@ -129,6 +129,11 @@ class StoreProject:
     def doubtable(self) -> frozenset[int]:
         is_wanted = settings.asking(self.db).second_look_share > 0
         return frozenset(second_looks.open_to_doubt(self.db)) if is_wanted else frozenset()
+
+    def truth(self, ids: IntArray) -> IntArray:
+        raise LearnerError(
+            "the strategy needs the class of every image, which only annotator simulate knows; choose another one"
+        )
 
     def load_state(self) -> LoopState | None:
         value = rounds.load_state(self.db)

@@ -6,8 +6,9 @@ from typing import Any
 from sqlite_utils import Database
 
 from annotator.store import project as project_store
-from learner.acquisition import STRATEGIES
+from learner.acquisition import STRATEGIES, for_people
 from learner.config import Choice, LoopSettings, resolve, setting
+from learner.errors import BadSetting
 from learner.registry import lookup
 from learner.training import METHODS
 
@@ -56,10 +57,13 @@ def learning(values: dict[str, Any]) -> Learning:
     """
     method, strategy = values.get("method", METHOD), values.get("strategy", STRATEGY)
     method_row, strategy_row = lookup("method", METHODS, method), lookup("strategy", STRATEGIES, strategy)
+    loop = resolve(LoopSettings, values.get("loop", {}))
+    for name in (strategy, loop.cold_start):
+        _require_askable(name)
     return Learning(
         Choice(method, resolve(method_row.settings, values.get("method_settings", {}))),
         Choice(strategy, resolve(strategy_row.settings, values.get("strategy_settings", {}))),
-        resolve(LoopSettings, values.get("loop", {})),
+        loop,
         resolve(Asking, values.get("asking", {})),
     )
 
@@ -67,6 +71,15 @@ def learning(values: dict[str, Any]) -> Learning:
 def asking(db: Database) -> Asking:
     """How this project asks people."""
     return resolve(Asking, (project_store.fact(db, "learning") or {}).get("asking", {}))
+
+
+def _require_askable(strategy: str) -> None:
+    """BadSetting for a strategy that would have to know the truth."""
+    if strategy in STRATEGIES and STRATEGIES[strategy].is_oracle:
+        raise BadSetting(
+            f"strategy {strategy!r} needs the class of every image, which only annotator simulate knows; "
+            f"choose from {', '.join(for_people())}"
+        )
 
 
 def of_project(db: Database) -> Learning:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from annotator.progress import Bars
 from learner import datasets
+from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.engines import ENGINES, Finished
 from learner.benchmark.engines.play import one_thread
@@ -149,9 +150,13 @@ def pictures(outcome: Outcome) -> list[Path]:
 
 
 def differences(outcome: Outcome) -> dict[str, list[Comparison]]:
-    """Every strategy against random, else against the first one, in each setting where two meet in two seeds."""
+    """Every strategy against random, else against the first one, in each setting where two meet in two seeds.
+
+    Not oracles: what nobody can choose is no rival.
+    """
     found = {}
-    for name, rows in by_setting(outcome.rows).items():
+    for name, every in by_setting(outcome.rows).items():
+        rows = [row for row in every if not is_oracle(str(row["strategy"]))]
         names = list(dict.fromkeys(str(row["strategy"]) for row in rows))
         if len(names) > 1 and len({row["seed"] for row in rows}) > 1:
             found[name] = compare(rows, "random" if "random" in names else names[0], value=_value(outcome, rows))

@@ -29,7 +29,7 @@ from machine import save
 from synthetic import RADIUS, away, embedding, inertia, logits, probabilities, top
 from torch import Tensor
 
-from learner.acquisition import STRATEGIES
+from learner.acquisition import STRATEGIES, for_people
 from learner.acquisition.badge import gradients, spread_out
 from learner.acquisition.batch_bald import batch_bald
 from learner.acquisition.bayesian import bald
@@ -307,7 +307,7 @@ def grown_line(row: dict[str, Any]) -> str:
 def main(images: int, only: tuple[str, ...], grow: bool, clones: str | None, repeats: int, keep: bool) -> None:
     if clones:
         os.environ[peers.CLONES] = clones  # each measurement has a process of its own
-    known = [name for name in STRATEGIES if name != "auto"] if grow else [*TASKS]
+    known = [name for name in for_people() if name != "auto"] if grow else [*TASKS]
     if unknown := {*only} - {*known}:
         raise click.UsageError(f"unknown {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
     rows: list[dict[str, Any]] = []

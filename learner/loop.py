@@ -105,6 +105,9 @@ class Project(Protocol):
     def doubtable(self) -> frozenset[int]:
         """Images whose labels may be asked a second time; none: nobody judges labels."""
 
+    def truth(self, ids: IntArray) -> IntArray:
+        """(n,) -> (n,) the classes of images that nobody was asked about. LearnerError outside of simulations."""
+
     def load_state(self) -> LoopState | None: ...
 
     def save_state(self, state: LoopState) -> None:
@@ -389,7 +392,8 @@ def _candidates(
         head = predictions.weight, predictions.bias
     if classifier is not None and "samples" in round.needs:
         sample = partial(_sample, round, classifier)
-    return Candidates(pool, known, round.project.num_classes, head, sample, round.method.name)
+    truth = round.project.truth if "truth" in round.needs else None
+    return Candidates(pool, known, round.project.num_classes, head, sample, round.method.name, truth)
 
 
 def _sample(round: _Round, classifier: Classifier, ids: IntArray) -> Tensor:

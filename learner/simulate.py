@@ -10,9 +10,11 @@ from typing import Any
 import torch
 
 from learner import datasets
+from learner.acquisition import STRATEGIES
 from learner.acquisition.selection import Selection
 from learner.config import Choice, LoopSettings, as_dict
 from learner.data import Exam, ImageSet, IntArray, id_array
+from learner.errors import LearnerError
 from learner.events import Event, Predicted, RoundFinished
 from learner.features import embed
 from learner.loop import PENULTIMATE, LoopState, News, Query, advance, strategy_features
@@ -30,7 +32,8 @@ class MemoryProject:
         images: ImageSet,
         num_classes: int,
         *,
-        truth: IntArray | None = None,  # (N,) class index of images.ids
+        truth: IntArray | None = None,  # (N,) class index of images.ids: what is answered
+        classes: IntArray | None = None,  # (N,) what they are, where the answers may be wrong
         exam: Exam | None = None,
         report: Callable[[Event], None] = lambda event: None,
     ) -> None:
@@ -38,6 +41,7 @@ class MemoryProject:
         self.asked: list[Query] = []  # every query that was published, in order
         self.tail = Query()
         self._truth = None if truth is None else dict(zip(images.ids.tolist(), truth.tolist(), strict=True))
+        self._classes = truth if classes is None else classes
         self._exam, self._report = exam, report
         self._log: list[tuple[int, int | None]] = []  # the position + 1 is the cursor
         self._state: LoopState | None = None
@@ -59,6 +63,11 @@ class MemoryProject:
     def doubtable(self) -> frozenset[int]:
         """None: an oracle would say the same again, and a second answer is a label of the budget."""
         return frozenset()
+
+    def truth(self, ids: IntArray) -> IntArray:
+        if self._classes is None:
+            raise LearnerError("the classes of these images are not known; choose a strategy that does not need them")
+        return self._classes[self.images.positions(ids)]
 
     def load_state(self) -> LoopState | None:
         return self._state
@@ -110,11 +119,13 @@ class Cell:
     def describe(self) -> dict[str, Any]:
         """The columns by which rows are grouped."""
         learned, loop = as_dict(self.method.settings), self.settings
+        marks = ("oracle" if STRATEGIES[self.strategy.name].is_oracle else "", self.label)
+        marked = ", ".join(filter(None, marks))
         return {
             "cell": self.key, "dataset": self.dataset, "method": self.method.name,
             "preset": learned.get("preset", ""), "features": loop.features or learned.get("features", ""),
             "oracle": self.oracle, "query_size": 0 if loop.budgets else loop.query_size,
-            "strategy": f"{self.strategy.name} ({self.label})" if self.label else self.strategy.name,
+            "strategy": f"{self.strategy.name} ({marked})" if marked else self.strategy.name,
             "cold_start": loop.cold_start, "seed": loop.seed,
         }  # fmt: skip
 
@@ -141,7 +152,9 @@ def run_cell(
 
     exam = Exam(dataset.test, dataset.test_classes, "test")
     said = answers(cell.oracle, dataset.train_classes, len(dataset.classes), stream(cell.settings.seed, 0, "oracle"))
-    project = MemoryProject(dataset.train, len(dataset.classes), truth=said, exam=exam, report=listen)
+    project = MemoryProject(
+        dataset.train, len(dataset.classes), truth=said, classes=dataset.train_classes, exam=exam, report=listen
+    )
     advance(project, cell.method, cell.strategy, cell.settings)
     return rows
 

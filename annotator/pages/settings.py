@@ -13,7 +13,7 @@ from annotator.errors import AnnotatorError
 from annotator.pages import shared
 from annotator.store import db as store
 from annotator.store import overlap, project
-from learner.acquisition import STRATEGIES
+from learner.acquisition import STRATEGIES, for_people
 from learner.config import LoopSettings, as_dict
 from learner.errors import LearnerError
 from learner.training import METHODS
@@ -37,7 +37,7 @@ def page() -> ResponseReturnValue:
     facts = project.facts(shared.database())
     chosen = facts.get("learning", {})
     methods = [_row(name, row, chosen, "method") for name, row in METHODS.items()]
-    strategies = [_row(name, row, chosen, "strategy") for name, row in STRATEGIES.items()]
+    strategies = [_row(name, STRATEGIES[name], chosen, "strategy") for name in for_people()]
     parts = {"loop": LoopSettings, "asking": settings.Asking}
     shown = {name: list(_fields(cls, chosen.get(name, {}))) for name, cls in parts.items()}
     shown["together"] = list(_fields(settings.Together, facts.get(overlap.KEY, {})))

@@ -9,7 +9,7 @@ from annotator.schema import (
     m004_classes,
     m005_review,
     m006_overlap,
-    m008_suggestions,
+    m007_suggestions,
 )
 
 migrations = Migrations("annotator")
@@ -21,6 +21,6 @@ for module in (
     m004_classes,
     m005_review,
     m006_overlap,
-    m008_suggestions,
+    m007_suggestions,
 ):
     migrations(name=module.__name__.rpartition(".")[2])(module.apply)

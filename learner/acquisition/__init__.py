@@ -15,9 +15,17 @@ _EMBEDDING = frozenset({"embedding"})
 _GRADIENT = frozenset({"probs", "penultimate"})
 
 
+_TRUTH = frozenset({"truth"})  # the class of every image: simulations alone know it
+
+
 @dataclass(frozen=True)
 class StrategyRow(Row):
-    stage: str = ""  # what it is recommended for: cold start, few labels, many labels, any, the study
+    stage: str = ""  # what it is recommended for: cold start, few labels, many labels, any, the study, simulations
+
+    @property
+    def is_oracle(self) -> bool:
+        """Does it look at what nobody can know? Then people cannot choose it, and reports only show it."""
+        return "truth" in self.needs
 
 
 STRATEGIES: dict[str, StrategyRow] = {
@@ -27,6 +35,10 @@ STRATEGIES: dict[str, StrategyRow] = {
     ),
     "random": StrategyRow(
         "every image equally likely", NoSettings, "learner.acquisition.baseline:select_random", stage="any"
+    ),
+    "stratified": StrategyRow(
+        "as many images of each class, at random: an oracle, which only simulations have", NoSettings,
+        "learner.acquisition.baseline:select_stratified", _TRUTH, stage="simulations",
     ),
     # the prediction
     "least_confidence": StrategyRow(
@@ -134,4 +146,15 @@ STRATEGIES: dict[str, StrategyRow] = {
 
 def needs_no_model(name: str) -> bool:
     """Can this strategy choose before there is any label?"""
-    return STRATEGIES[name].needs <= _EMBEDDING
+    return STRATEGIES[name].needs <= _EMBEDDING | _TRUTH
+
+
+def for_people() -> list[str]:
+    """The strategies that need nothing that only a simulation has."""
+    return [name for name, row in STRATEGIES.items() if not row.is_oracle]
+
+
+def is_oracle(told: str) -> bool:
+    """Is a strategy, as rows name it, with its label or without, one that knows the truth?"""
+    row = STRATEGIES.get(told.partition(" (")[0])
+    return row is not None and row.is_oracle

@@ -82,12 +82,19 @@ class Candidates:
     head: tuple[Tensor, Tensor] | None = None  # (C, H), (C,): penultimate to logits
     sample: Callable[[IntArray], Tensor] | None = None  # ids (n,) -> (n, T, C) stochastic probabilities, T shared masks
     method: str = ""  # that made the predictions, or will make them
+    truth: Callable[[IntArray], IntArray] | None = None  # ids (n,) -> (n,) classes; in simulations
 
     @property
     def stage(self) -> IntArray:
         """(C,) labels per class so far."""
         known = self.labeled.classes[self.labeled.classes >= 0]
         return np.bincount(known, minlength=self.num_classes).astype(np.int64)
+
+    def true_classes(self, ids: IntArray) -> IntArray:
+        """(n,) what the images are. LearnerError where it was not asked for."""
+        if self.truth is None:
+            raise LearnerError("the strategy uses the truth but its row in STRATEGIES does not need it; add it there")
+        return self.truth(ids)
 
     def without(self, ids: IntArray) -> "Candidates":
         """The same with these images taken out of the pool."""

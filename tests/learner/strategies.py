@@ -36,12 +36,14 @@ def random_candidates(
     free = torch.from_numpy(~known)
     head = torch.from_numpy(rng.normal(size=(classes, 4)).astype(np.float32)), torch.zeros(classes)
     samples = logits.softmax(dim=2).permute(1, 0, 2)  # (N, T, C)
+    truth = np.random.default_rng(pool).integers(classes, size=10 * (pool + labeled) + 1)  # of every id
     return Candidates(
         side(ids[~known], logits[:, free], embedding[free]),
         side(ids[known], logits[:, ~free], embedding[~free], rng.integers(classes, size=labeled)),
         classes,
         head,
         lambda wanted: samples[np.searchsorted(ids, wanted)],
+        truth=lambda wanted: truth[wanted],
     )
 
 

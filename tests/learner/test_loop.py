@@ -65,7 +65,7 @@ def test_killed_and_resumed_after_every_answer_ends_in_the_same_state(name, monk
     images, classes = some_images()
     whole = MemoryProject(images, 3, truth=classes)
     advance(whole, PROPAGATE, strategy, SETTINGS)
-    pieces = MemoryProject(images, 3)
+    pieces = MemoryProject(images, 3, classes=classes)
     advance(pieces, PROPAGATE, strategy, SETTINGS)
     person = Person(pieces, classes)
     while person.answer_one():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from learner.acquisition import STRATEGIES, auto, needs_no_model
+from learner.acquisition import STRATEGIES, auto, for_people, needs_no_model
 from learner.config import as_dict
 
 ROOT = Path(__file__).parent.parent.parent
@@ -13,6 +13,7 @@ PAGE = (ROOT / "docs" / "strategies.md").read_text()
 NEEDS = {
     "probs": "a prediction", "mc": "stochastic predictions", "samples": "samples of them", "embedding": "an embedding",
     "penultimate": "the model's features", "head": "the model's last layer",
+    "truth": "the truth",
 }  # fmt: skip
 
 
@@ -41,6 +42,6 @@ def test_the_table_of_auto_is_its_schedule():
 def test_the_label_page_says_why_for_everything_that_no_model_explains():
     words = (ROOT / "static" / "words.js").read_text()
     block = words[words.index("const CHOICES = {") : words.index("}", words.index("const CHOICES = {"))]
-    assert set(re.findall(r"^  (\w+):", block, re.M)) == {name for name in STRATEGIES if needs_no_model(name)} - {
+    assert set(re.findall(r"^  (\w+):", block, re.M)) == {name for name in for_people() if needs_no_model(name)} - {
         "auto"
     }

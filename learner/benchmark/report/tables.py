@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from learner.acquisition import is_oracle
 from learner.benchmark.statistics import (
     Arms,
     Axis,
@@ -39,13 +40,18 @@ class Table:
 
 
 def tables(rows: Sequence[Row], value: str) -> list[Table]:
-    """Every table of one setting. What needs several seeds or strategies is left out where there is one."""
+    """Every table of one setting. What needs several seeds or strategies is left out where there is one.
+
+    Strategies that know the truth are shown and not tested.
+    """
     arms = by_arm(rows, "strategy", value)
     found = [budget_table(rows, value), area_table(arms)]
     found += [saving_table(arms)] if len(shared_budgets(arms)) > 1 else []
+    tried = [row for row in rows if not is_oracle(str(row["strategy"]))]
+    rivals = by_arm(tried, "strategy", value)
     try:
-        require_paired(arms)
-        found += [pair_table(rows, value), penalty_table(rows, value)] if len(arms) > 1 else []
+        require_paired(rivals)
+        found += [pair_table(tried, value), penalty_table(tried, value)] if len(rivals) > 1 else []
     except LearnerError as error:
         note = f"Nothing was tested: {error}."
         found.append(Table("pairs", "Pairs of strategies", ("strategy",), (), note))
