@@ -16,9 +16,9 @@ from annotator.export import FORMATS, Report
 from annotator.export.filters import Filters
 from annotator.importing import SOURCES
 from annotator.options import INSTANCE, facts, fields_of, pairs, serving_options
-from learner.config import resolve
 from learner.errors import LearnerError
 from learner.registry import lookup
+from learner.settings import resolve
 
 
 class OneLine(click.Group):

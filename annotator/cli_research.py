@@ -8,7 +8,7 @@ import click
 
 from annotator.options import DATA_DIR, INSTANCE, learning_options, method_settings, pairs
 from learner.acquisition import STRATEGIES
-from learner.config import resolve
+from learner.settings import resolve
 
 
 @click.command()

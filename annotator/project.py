@@ -19,7 +19,7 @@ from learner import checkpoint
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
-from learner.loop import LoopState, News, Query
+from learner.project import LoopState, News, Query
 
 ROUNDS = "rounds"  # the folder of their folders
 LEARNER = "learner"  # the folder of a training that is not finished

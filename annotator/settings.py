@@ -7,9 +7,10 @@ from sqlite_utils import Database
 
 from annotator.store import project as project_store
 from learner.acquisition import STRATEGIES, for_people
-from learner.config import Choice, LoopSettings, resolve, setting
+from learner.config import LoopSettings
 from learner.errors import BadSetting
 from learner.registry import lookup
+from learner.settings import Choice, resolve, setting
 from learner.training import METHODS
 
 METHOD, STRATEGY = "propagate", "typiclust"  # measured best up to a hundred labels: benchmarks/digits.py

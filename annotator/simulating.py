@@ -24,10 +24,10 @@ from learner.benchmark.run import RESULTS, Run, read
 from learner.benchmark.statistics import Comparison, compare
 from learner.benchmark.study import Study
 from learner.benchmark.summary import Point, by_setting, curves
-from learner.config import resolve
 from learner.errors import LearnerError
 from learner.events import Event
 from learner.registry import lookup
+from learner.settings import resolve
 from learner.simulate import Cell, run_cell
 
 Rows = list[dict[str, Any]]

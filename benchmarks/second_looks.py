@@ -12,10 +12,12 @@ import torch
 
 from learner import datasets
 from learner.acquisition import STRATEGIES
-from learner.config import Choice, LoopSettings, resolve
-from learner.loop import Query, advance
+from learner.config import LoopSettings
+from learner.loop import advance
 from learner.oracles import answers
+from learner.project import Query
 from learner.rng import stream
+from learner.settings import Choice, resolve
 from learner.simulate import MemoryProject
 from learner.training import METHODS
 

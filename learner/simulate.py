@@ -12,14 +12,17 @@ import torch
 from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.acquisition.selection import Selection
-from learner.config import Choice, LoopSettings, as_dict
+from learner.config import LoopSettings
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, RoundFinished
 from learner.features import embed
-from learner.loop import PENULTIMATE, LoopState, News, Query, advance, strategy_features
+from learner.loop import advance
 from learner.oracles import answers
+from learner.project import LoopState, News, Query
+from learner.questions import PENULTIMATE, strategy_features
 from learner.rng import stream
+from learner.settings import Choice, as_dict
 
 
 class MemoryProject:

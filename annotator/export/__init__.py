@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from learner.config import NoSettings, setting
 from learner.registry import Row
+from learner.settings import NoSettings, setting
 
 _LIBRARIES = {"parquet": "pyarrow"}  # extra -> what it brings
 

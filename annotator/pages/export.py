@@ -23,9 +23,9 @@ from annotator.export.selection import Selection
 from annotator.pages import shared
 from annotator.store import db as store
 from annotator.store import project
-from learner.config import resolve
 from learner.errors import LearnerError
 from learner.registry import lookup
+from learner.settings import resolve
 
 blueprint = Blueprint("export", __name__)
 SCRATCH = "exports"  # in the instance folder; empty but for a download that runs

@@ -14,8 +14,9 @@ from annotator.pages import shared
 from annotator.store import db as store
 from annotator.store import overlap, project
 from learner.acquisition import STRATEGIES, for_people
-from learner.config import LoopSettings, as_dict
+from learner.config import LoopSettings
 from learner.errors import LearnerError
+from learner.settings import as_dict
 from learner.training import METHODS
 
 blueprint = Blueprint("settings", __name__)

@@ -16,10 +16,10 @@ from annotator.cli import main
 from annotator.progress import Bars
 from learner.benchmark.engines import play
 from learner.benchmark.study import names
-from learner.config import NoSettings
 from learner.datasets import DATASETS
 from learner.errors import BadSetting, WeightsError
 from learner.oracles import forms
+from learner.settings import NoSettings
 from learner.simulate import run_cell
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text()

@@ -9,10 +9,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from learner import datasets, doubts
 from learner.acquisition import STRATEGIES
 from learner.acquisition.candidates import Side
-from learner.config import Choice, LoopSettings, PropagateSettings
-from learner.loop import PENULTIMATE, advance
+from learner.config import LoopSettings, PropagateSettings
+from learner.loop import advance
 from learner.oracles import answers
+from learner.questions import PENULTIMATE
 from learner.rng import stream
+from learner.settings import Choice
 from learner.simulate import MemoryProject
 
 
