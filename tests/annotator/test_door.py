@@ -30,6 +30,7 @@ def server(request: pytest.FixtureRequest, instance: Path) -> Iterator[BaseWSGIS
     thread.join()
     server.task_dispatcher.shutdown()
     server.close()
+    wasyncore.close_all(server._map, ignore_all=True)  # and whatever is still connected
 
 
 def turn(server: BaseWSGIServer, over: threading.Event) -> None:

@@ -59,6 +59,7 @@ def labeled(digits, tmp_path):
     return instance
 
 
+@pytest.mark.long
 def test_a_replay_compares_on_the_audit_and_the_progress_page_says_so(labeled):
     arguments = ["replay", "--instance", str(labeled), "--quiet", "--seeds", "3", "--strategy", "random", "--strategy"]
     result = CliRunner().invoke(main, [*arguments, "typiclust"])

@@ -28,7 +28,9 @@ def row(event: RoundFinished) -> tuple:
     return event.round, event.labels, event.labels_per_class, event.strategy, event.note
 
 
-@pytest.mark.parametrize("strategy", ["random", "typiclust", "margin", "bald"])
+@pytest.mark.parametrize(
+    "strategy", ["typiclust", *(pytest.param(name, marks=pytest.mark.long) for name in ("random", "margin", "bald"))]
+)
 def test_a_person_who_always_is_right_gets_the_rows_of_a_simulation(make_instance, strategy):
     instance = make_instance()
     settings = LoopSettings(budgets=(6, 12, 18), cold_start="random", tail_size=0, full_query_only=True, seed=4)

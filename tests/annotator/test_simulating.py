@@ -117,6 +117,7 @@ def rows_of(folder: str) -> list[dict]:
     return sorted(kept, key=lambda row: (row["cell"], row["round"]))
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(shapes, monkeypatch):
     simulate(f"{SMALL} --out whole")
     with monkeypatch.context() as patch:
@@ -159,6 +160,7 @@ def counted(monkeypatch) -> list:
     return seen
 
 
+@pytest.mark.long
 def test_the_smoke_study_runs_from_the_data_sets_to_the_tables(shapes):
     found = json.loads(simulate("simulate --study smoke --seeds 2 --json --quiet"))
     assert found["missing"] == []

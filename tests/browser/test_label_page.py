@@ -18,6 +18,7 @@ def ready(live: Live, model: int = 1) -> int:
     return int(live.until("/api/status", settled)["status"]["model"])
 
 
+@pytest.mark.long
 def test_twelve_digits_two_taken_back_and_the_round_finishes(labeler: Labeler, live: Live, demo: Path) -> None:
     asked = labeler.answer_truly(12)
     labeler.page.keyboard.press("Backspace")

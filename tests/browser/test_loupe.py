@@ -119,6 +119,7 @@ def test_two_fingers_pinch_and_one_moves(context: BrowserContext, labeler: Label
     assert page.evaluate("document.querySelector('#picture').getBoundingClientRect().left") > before
 
 
+@pytest.mark.long
 def test_under_the_loupe_a_photograph_has_all_its_pixels(context: BrowserContext, wide: Path, tmp_path: Path) -> None:
     with Server(wide, tmp_path / "instance", "cat,dog", "--no-learner") as server:
         labeler = Labeler(context.new_page(), server.url, {}).open()

@@ -58,6 +58,7 @@ def test_a_tap_answers(browser: Browser, live: Live, problems: Problems) -> None
     context.close()
 
 
+@pytest.mark.long
 def test_the_progress_page_shows_the_rounds(labeler: Labeler, live: Live) -> None:
     labeler.answer_truly(12)
     labeler.saved()

@@ -65,6 +65,7 @@ def server_store(folder: Path) -> Path:
     return folder / "instance" / "labels.db"
 
 
+@pytest.mark.long
 def test_the_page_says_what_cannot_be_and_copies_the_command(
     context: BrowserContext, server: Server, problems: Problems
 ) -> None:

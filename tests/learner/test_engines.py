@@ -30,7 +30,7 @@ def direct() -> list[list[dict]]:
     return direct_rows()
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", ["serial", pytest.param("processes", marks=pytest.mark.long)])
 def test_an_engine_gives_the_rows_of_run_cell_and_reports_every_round(name, direct):
     heard = []
     found = sorted(running(name, CELLS, lambda index, event: heard.append((index, event))), key=lambda f: f.index)
@@ -139,6 +139,7 @@ def test_ctrl_c_ends_parent_and_children_at_once(tmp_path):
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.mark.long
 def test_a_defect_in_a_process_is_raised_with_its_traceback():
     broken = replace(cell(), method=Choice("propagate", "no settings"))
     with pytest.raises(RuntimeError, match=r"Traceback(.|\n)*TypeError: asdict"):

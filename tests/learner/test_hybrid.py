@@ -56,6 +56,7 @@ def test_factorised_distances_are_those_of_the_gradients():
         assert scores[step] == pytest.approx(away, rel=1e-3)
 
 
+@pytest.mark.long
 def test_badge_draws_by_the_squared_distances_of_scikit_activeml():
     """Which also counts the origin as chosen, unlike the paper and its code: with it both are the same."""
     rng = np.random.default_rng(0)

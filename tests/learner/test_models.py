@@ -65,6 +65,7 @@ def test_masks_are_those_of_dropout():
     assert (masks == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
 
 
+@pytest.mark.long
 def test_the_net_of_the_study_is_timms_but_for_its_stem():
     import timm
 
