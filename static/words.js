@@ -32,7 +32,7 @@ export function why({ source, round, strategy, suggestion, unshown }, name, impo
   if (SOURCES[source]) return [SOURCES[source], file].filter(Boolean).join("; ");
   const choice = importing ? CHOICES.random : (CHOICES[strategy] ?? (round === 0 && CHOICES.typiclust));
   const said = file || (suggestion && belief(suggestion, name));
-  const silent = unshown && "the model stays silent this time";
+  const silent = unshown && (unshown.model === null ? "what a file suggests stays hidden this time" : "the model stays silent this time");
   return [choice, said, silent].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
 }
 

@@ -11,10 +11,10 @@ from sqlite_utils import Database
 
 from annotator import predictions, settings
 from annotator.errors import AnnotatorError, NotYours
-from annotator.pages import shared
+from annotator.pages import items, shared
 from annotator.pages.status import importing, status
 from annotator.store import db as store
-from annotator.store import examples, labels, overlap, overview, queue, rounds, second_looks, suggestions
+from annotator.store import examples, labels, overlap, overview, queue, rounds
 from annotator.store import project as project_store
 
 blueprint = Blueprint("label", __name__)
@@ -61,59 +61,7 @@ def next_images() -> ResponseReturnValue:
         asking = settings.asking(db)
         have, looks = shared.ids(values, "have"), asking.second_look_share
         slots = queue.claim(db, tab, shared.person_id(), count, shared.now(), have, looks)
-    return jsonify(ok=True, items=_items(slots, asking.suggestion_share), waiting=None if slots else _why_nothing())
-
-
-def _items(slots: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
-    """What the browser needs of each slot. Audit images and second looks never carry a suggestion."""
-    db = shared.database()
-    model = rounds.latest_model(db)
-    said: dict[int, predictions.Suggestion] = {}
-    earlier = second_looks.labels(db, [slot["image_id"] for slot in slots if slot["strategy"] == second_looks.STRATEGY])
-    shown = overview.faces(db, [slot["image_id"] for slot in slots])
-    seeing, meanings = [image for image, row in shown.items() if not row["audit"]], project_store.class_meanings(db)
-    if model:
-        path = shared.instance() / model["folder"] / predictions.FILE
-        said = predictions.read(path, seeing, meanings)
-    items = [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"]), share) for slot in slots]
-    blind = {slot["image_id"] for slot in slots if not _is_shown(slot, shown[slot["image_id"]]["sha256"], share)}
-    from_files = suggestions.read(db, [image for image in seeing if image not in said and image not in blind])
-    items = [item | _from_file(from_files.get(item["image"]), meanings) for item in items]
-    return [item | ({"earlier": earlier[item["image"]]} if item["image"] in earlier else {}) for item in items]
-
-
-def _is_shown(slot: dict[str, Any], sha256: str, share: float) -> bool:
-    """Is the suggestion shown? The same for an image whoever asks: its content decides. A second look is blind."""
-    return slot["strategy"] != second_looks.STRATEGY and int(sha256[:8], 16) < share * 2**32
-
-
-def _from_file(said: suggestions.Suggested | None, meanings: predictions.Meanings) -> dict[str, Any]:
-    """What a file suggests, in the form of a model's suggestion; nothing when its class was retired."""
-    class_id = meanings.get(said.class_id) if said else None
-    if said is None or class_id is None:
-        return {}
-    suggestion = {"class": class_id, "confidence": said.confidence, "model": None, "origin": said.origin}
-    suggestion |= {"second": None, "second_confidence": 0.0}
-    return {"suggestion": suggestion | {"probs": {} if said.confidence is None else {class_id: said.confidence}}}
-
-
-def _item(
-    slot: dict[str, Any],
-    image: dict[str, Any],
-    model: dict[str, Any] | None,
-    said: predictions.Suggestion | None,
-    share: float,
-) -> dict[str, Any]:
-    item = {"image": slot["image_id"], "url": shared.image_url(slot["image_id"], image["sha256"])}
-    item |= {key: image[key] for key in ("width", "height")}
-    item |= {key: slot[key] for key in ("source", "round", "strategy")}
-    if said is None or model is None:
-        return item | {"suggestion": None}
-    suggestion = {"class": said.class_id, "confidence": said.confidence, "model": model["number"]}
-    if not _is_shown(slot, image["sha256"], share):
-        return item | {"suggestion": None, "unshown": suggestion}
-    suggestion |= {"second": said.second_id, "second_confidence": said.second_confidence, "probs": said.probs}
-    return item | {"suggestion": suggestion}
+    return jsonify(ok=True, items=items.of(slots, asking.suggestion_share), waiting=None if slots else _why_nothing())
 
 
 def _why_nothing() -> str:
