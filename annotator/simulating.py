@@ -15,6 +15,7 @@ from rich.table import Table
 from annotator.progress import Bars
 from learner import datasets
 from learner.acquisition import is_oracle
+from learner.benchmark import nets
 from learner.benchmark.engines import ENGINES, Finished
 from learner.benchmark.engines.play import one_thread
 from learner.benchmark.plot import plot_curves, plot_selection
@@ -62,7 +63,7 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
     With `dataset` all cells are of it, and run here.
     """
     settings: Any = resolve(lookup("engine", ENGINES, how.engine).settings, how.engine_settings)
-    absent = _absent(study.cells) if dataset is None else {}
+    absent = _absent(study.cells, dataset is None)
     if all(cell.key in absent for cell in study.cells) and not read(folder / RESULTS):
         raise LearnerError(next(iter(absent.values()), "the study has no cells"))
     run = Run(folder)
@@ -102,15 +103,16 @@ def _of(dataset: datasets.Dataset, cells: Sequence[Cell], report: Callable[[int,
             yield Finished(index, run_cell(cell, partial(report, index), dataset))
 
 
-def _absent(cells: Sequence[Cell]) -> dict[str, str]:
-    """Key -> why the data set of this cell is not at hand. Each data set is asked for once."""
+def _absent(cells: Sequence[Cell], named: bool) -> dict[str, str]:
+    """Key -> why the data set, where it is named, or a net of this cell is not at hand. Each is asked for once."""
     reasons: dict[str, str] = {}
-    for text in dict.fromkeys(cell.dataset for cell in cells):
+    for text in dict.fromkeys(cell.dataset for cell in cells if named):
         try:
             datasets.load(text)
         except LearnerError as error:
             reasons[text] = str(error)
-    return {cell.key: reasons[cell.dataset] for cell in cells if cell.dataset in reasons}
+    lacking = {cell.key: reasons[cell.dataset] for cell in cells if cell.dataset in reasons}
+    return lacking | nets.absent([cell for cell in cells if cell.key not in lacking])
 
 
 def named(cell: Cell) -> str:

@@ -41,8 +41,15 @@ def load(net: nn.Module, name: str, weights: str = "") -> None:
     elif shipped and (path := _installed(shipped)):
         state = shipped.rename(read(path))
     else:
-        state = _downloaded(net, name)
+        state = _downloaded(name, {"img_size": cast(Any, net).patch_embed.img_size} if _is_fixed(name) else {})
     _fill(net, name, state, weights or name)
+
+
+def require(name: str) -> None:
+    """Fetch what `load` would fetch, where it is not on this machine. UnknownName, WeightsError where that fails."""
+    shipped = SHIPPED.get(name.partition(".")[0])
+    if not (shipped and _installed(shipped)) and not _is_downloaded(name):
+        _downloaded(name, {})
 
 
 def at_hand() -> str:
@@ -110,10 +117,9 @@ def _converted(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> Mappin
     return converted
 
 
-def _downloaded(net: nn.Module, name: str) -> Mapping[str, Tensor]:
+def _downloaded(name: str, size: Mapping[str, Any]) -> Mapping[str, Tensor]:
     """timm's weights by name; kept by timm's hub for the next time."""
     try:
-        size: dict[str, Any] = {"img_size": cast(Any, net).patch_embed.img_size} if _is_fixed(name) else {}
         full: Any = timm.create_model(name, pretrained=True, num_classes=0, **size)
     except Exception as error:  # whatever a network can do
         said = f"{type(error).__name__}: {error}".partition("\n")[0][:160]
