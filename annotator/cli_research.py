@@ -182,8 +182,13 @@ def replay(strategies: tuple[str, ...], seeds: int, force: bool, quiet: bool, in
     type=click.Choice(["accuracy", "balanced_accuracy", "macro_f1"]),
     help="What is compared.  [default: as the run says, else balanced_accuracy under imbalance]",
 )
-def report(run: Path, out: Path | None, value: str | None) -> None:
+@click.option(
+    "--features",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A features.csv that annotator features wrote: the page shows it, too.",
+)
+def report(run: Path, out: Path | None, value: str | None, features: Path | None) -> None:
     """Write what a simulation found: one HTML page, and the same as Markdown, CSV, PNG and SVG."""
     from learner.benchmark.report.page import write
 
-    click.echo(f"{write(run, out or run / 'report', value or '')} written")
+    click.echo(f"{write(run, out or run / 'report', value or '', features)} written")

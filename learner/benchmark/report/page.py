@@ -2,13 +2,14 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection, plot_time
+from learner.benchmark.report.features import feature_table
 from learner.benchmark.report.tables import Table, tables
 from learner.benchmark.run import ABOUT, RESULTS, read
 from learner.benchmark.summary import by_setting, curves
@@ -24,6 +25,7 @@ h1{margin:0 0 .25rem}h2{margin:3rem 0 .5rem;border-bottom:2px solid var(--accent
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}figure{margin:1rem 0}
+td.heat{background:color-mix(in srgb,var(--accent) calc(60% * var(--heat)),transparent);padding:.3rem .4rem}
 figure svg{max-width:100%;height:auto;background:#fff;border-radius:6px}
 """
 
@@ -39,25 +41,48 @@ class Part:
     tables: list[Table]
     figures: dict[str, str]  # title -> file name without its ending
 
+    def seeds_of(self, strategy: str = "") -> list[int]:
+        """Seeds of a strategy; of all where there is none of this name."""
+        found = {int(row["seed"]) for row in self.rows if str(row["strategy"]) == strategy}
+        return sorted(found or {int(row["seed"]) for row in self.rows})
 
-def write(run: Path, out: Path, value: str = "") -> Path:
-    """Write the whole report into `out`; returns the page. LearnerError where there is nothing to report."""
+
+def write(run: Path, out: Path, value: str = "", features: Path | None = None) -> Path:
+    """Write the whole report into `out`; returns the page. LearnerError where there is nothing to report.
+
+    `features`: the table that `annotator features` wrote.
+    """
     rows = read(run / RESULTS)
     if not rows:
         raise LearnerError(f"{run} has no {RESULTS} with complete runs; make one with annotator simulate --out {run}")
     about = _about(run)
+    extra = [feature_table(features, {str(row.get("features", "")) for row in rows})] if features else []
     out.mkdir(parents=True, exist_ok=True)
     parts = [
         _part(number, name, found, value or about.get("value") or main_value(found), out)
         for number, (name, found) in enumerate(by_setting(rows).items(), 1)
     ]
-    for number, part in enumerate(parts, 1):
-        for table in part.tables:
-            _write_csv(out / f"{number}-{table.name}.csv", table)
-    (out / "report.md").write_text(markdown(about, parts), encoding="utf-8")
+    _write_tables(out, about, parts, extra)
+    (out / "report.md").write_text(markdown(about, parts, extra), encoding="utf-8")
     page = out / "report.html"
-    page.write_text(html(about, parts, out), encoding="utf-8")
+    page.write_text(html(about, parts, out, extra), encoding="utf-8")
     return page
+
+
+def _write_tables(out: Path, about: Mapping[str, Any], parts: Sequence[Part], extra: Sequence[Table]) -> None:
+    """Every table as CSV; lines of a setting end in their seeds, and about.json says where all of it is from."""
+    for table in extra:
+        _write_csv(out / f"{table.name}.csv", [table.columns, *table.rows])
+    said = []
+    for number, part in enumerate(parts, 1):
+        files = {f"{number}-{table.name}.csv": table for table in part.tables}
+        for name, table in files.items():
+            seeds = [" ".join(map(str, part.seeds_of(line[0]))) for line in table.rows]
+            lines = [(*line, has) for line, has in zip(table.rows, seeds, strict=True)]
+            _write_csv(out / name, [(*table.columns, "seeds"), *lines])
+        said.append({"setting": part.name, "value": part.value, "seeds": part.seeds_of(), "files": list(files)})
+    text = json.dumps({**about, "settings": said}, indent=2) + "\n"
+    (out / "about.json").write_text(text, encoding="utf-8")
 
 
 def main_value(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -100,9 +125,9 @@ def paired(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int],
     return [row for row in rows if row["seed"] in shared], sorted(shared), sorted(every - shared)
 
 
-def _write_csv(path: Path, table: Table) -> None:
+def _write_csv(path: Path, lines: Iterable[Sequence[str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([table.columns, *table.rows])
+        csv.writer(file).writerows(lines)
 
 
 def _missing(about: Mapping[str, Any]) -> Table | None:
@@ -112,16 +137,16 @@ def _missing(about: Mapping[str, Any]) -> Table | None:
     return Table("missing", "Not measured", ("run", "why"), lacking) if lacking else None
 
 
-def markdown(about: Mapping[str, Any], parts: Sequence[Part]) -> str:
-    """The report for a page that shows Markdown."""
+def markdown(about: Mapping[str, Any], parts: Sequence[Part], extra: Sequence[Table] = ()) -> str:
+    """The report for a page that shows Markdown; `extra` tables are of no setting."""
     lines = [f"# {about.get('title', '')}", "", *_facts(about), ""]
     for part in parts:
         lines += [f"## {part.name}", "", f"{part.value.replace('_', ' ')}, {part.seeds}.", ""]
         lines += [f"![{title}]({file}.png)\n" for title, file in part.figures.items()]
         for table in part.tables:
             lines += [f"### {table.title}", "", *_markdown(table), "", table.note, ""]
-    if missing := _missing(about):
-        lines += [f"## {missing.title}", "", *_markdown(missing), ""]
+    for table in [*extra, *filter(None, [_missing(about)])]:
+        lines += [f"## {table.title}", "", *_markdown(table), "", table.note, ""]
     return "\n".join(lines)
 
 
@@ -136,13 +161,13 @@ def _facts(about: Mapping[str, Any]) -> list[str]:
     return said + ([f"`{about['command']}`"] if about.get("command") else [])
 
 
-def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path) -> str:
+def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path, extra: Sequence[Table] = ()) -> str:
     """The whole page."""
     title = escape(str(about.get("title", "")))
     facts = "".join(f"<p class=quiet>{escape(fact.strip('`'))}</p>" for fact in _facts(about))
     body = "".join(_section(part, str(about.get("command", "")), out) for part in parts)
-    missing = _missing(about)
-    body += f"<h2>{missing.title}</h2>{_html(missing)}" if missing else ""
+    for table in [*extra, *filter(None, [_missing(about)])]:
+        body += f"<h2>{table.title}</h2>{_html(table)}"
     return (
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{facts}{body}</html>\n"
@@ -168,9 +193,17 @@ def _inline(path: Path, title: str) -> str:
 
 def _html(table: Table, caption: str = "") -> str:
     head = "".join(f"<th scope=col>{escape(column)}</th>" for column in table.columns)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    heats = table.heat or ((),) * len(table.rows)
+    rows = "".join(f"<tr>{_cells(row, heat)}</tr>" for row, heat in zip(table.rows, heats, strict=True))
     note = f"{escape(table.note)} {caption}".strip()
     return (
         f'<div class=scroll tabindex=0 role=region aria-label="{escape(table.title)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div><p class=quiet>{note}</p>"
     )
+
+
+def _cells(row: Sequence[str], heat: Sequence[float]) -> str:
+    """The last ones shaded by their heat; the number says the same."""
+    plain = len(row) - len(heat)
+    shaded = [f"<td class=heat style=--heat:{of:.2f}>" for of in heat]
+    return "".join(f"{tag}{escape(cell)}</td>" for tag, cell in zip(["<td>"] * plain + shaded, row, strict=True))
