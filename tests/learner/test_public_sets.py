@@ -90,6 +90,15 @@ def test_a_table_of_openml_is_split_stratified_by_the_seed(monkeypatch):
     assert (found.train.take(found.train.ids)[:, 0, 0, 0] == found.train_classes).all()
 
 
+@pytest.mark.parametrize(("number", "mirrored"), [(41081, False), (554, False), (40927, True), (41983, True)])
+def test_digits_of_openml_are_not_mirrored_though_its_photographs_have_the_same_classes(monkeypatch, number, mirrored):
+    fake_openml(monkeypatch)
+    monkeypatch.setattr("learner.datasets.public.TESTED", {})
+    found = load(f"openml:{number}")
+    assert found.classes == tuple("0123456789")
+    assert (found.train.flip, found.test.flip) == (mirrored, mirrored)
+
+
 @pytest.mark.long
 def test_the_sets_of_the_study_hold_out_what_the_papers_do(monkeypatch):
     fake_openml(monkeypatch, 30_000)
