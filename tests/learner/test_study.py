@@ -1,12 +1,16 @@
 """Studies: grids in TOML become cells, and what a file cannot mean is said."""
 
+import tomllib
 from collections import Counter
 from functools import cache
 
+import numpy as np
 import pytest
 
 from learner.benchmark import study as studies
+from learner.benchmark.statistics import compare
 from learner.benchmark.study import ALL, cells, read, study, with_seeds
+from learner.config import as_dict
 from learner.errors import BadSetting, LearnerError, UnknownName
 from learner.simulate import run_cell
 
@@ -121,6 +125,7 @@ def test_the_study_of_2021_has_every_cell_of_its_tables():
         for variant in ("", "@modified"):
             for method in methods:
                 wanted = {(data + variant, method, s, (n * each,)) for s in passive for n in (10, 100, 300)}
+                wanted |= {(data + variant, method, "stratified", (n * each,)) for n in (10, 100, 300)}  # the oracle
                 assert wanted | {(data + variant, method, "random", (ALL,))} <= found
 
 
@@ -132,3 +137,31 @@ def test_the_models_of_2021_are_those_of_its_table():
     assert nets == {
         "fixmatch": "wrn", "ssl": "wide_resnet50_2", "basic": "wide_resnet50_2", "transfer": "wide_resnet50_2.tv_in1k",
     }  # fmt: skip
+
+
+def test_the_study_of_the_presets_differs_in_the_preset_alone():
+    found = {}
+    for cell in read("presets-2021").cells:
+        found.setdefault((cell.dataset, cell.settings), {})[cell.method.settings.preset] = cell.method.settings
+    assert len(found) == 2 * 3 * 5
+    for pair in found.values():
+        old, new = (as_dict(pair[name]) for name in ("study-2021", "paper"))
+        assert {key for key in old if old[key] != new[key]} == {
+            "preset", "optimizer", "weight_decay", "norm_momentum"
+        }  # fmt: skip
+        assert (old["optimizer"], new["optimizer"], old["steps"]) == ("adam", "sgd", 20_000)
+
+
+def test_the_study_of_the_presets_runs_in_a_tiny_form_and_they_are_compared():
+    values = tomllib.loads((studies.SHIPPED / "presets-2021.toml").read_text())
+    tiny = {"steps": 2, "depth": 10, "width": 1, "batch_size": 4, "mu": 1}
+    values["grid"][0] |= {"dataset": "digits", "budgets": [[20]], "seeds": 2, "method_settings": {"fixmatch": tiny}}
+    rows = [row for cell in study(values).cells for row in run_cell(cell)]
+    assert {(row["preset"], row["seed"], row["labels"]) for row in rows} == {
+        (preset, seed, 20) for preset in ("study-2021", "paper") for seed in (0, 1)
+    }  # fmt: skip
+    asked = {(row["preset"], row["seed"]): row["asked"] for row in rows}
+    assert asked["study-2021", 1] == asked["paper", 1]  # the same labels
+    whole, last = compare(rows, "paper", by="preset")
+    means = [np.mean([row["accuracy"] for row in rows if row["preset"] == name]) for name in ("study-2021", "paper")]
+    assert whole.mean == last.mean == pytest.approx(means[0] - means[1])
