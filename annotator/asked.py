@@ -8,9 +8,10 @@ from typing import Any
 from learner import datasets, oracles
 from learner.acquisition import STRATEGIES
 from learner.benchmark.study import Study
-from learner.config import Choice, LoopSettings, resolve
+from learner.config import LoopSettings
 from learner.errors import BadSetting
 from learner.registry import lookup
+from learner.settings import Choice, resolve
 from learner.simulate import Cell
 from learner.training import METHODS
 

@@ -16,9 +16,9 @@ from annotator.export import FORMATS, Report
 from annotator.export.filters import Filters
 from annotator.importing import SOURCES
 from annotator.options import INSTANCE, facts, fields_of, pairs, serving_options
-from learner.config import resolve
 from learner.errors import LearnerError
 from learner.registry import lookup
+from learner.settings import resolve
 
 
 class OneLine(click.Group):
@@ -150,11 +150,12 @@ def restore(archive: Path, instance: Path) -> None:
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: by format]")
 @click.option("--set", "values", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of the format.")
+@click.option("--onnx", is_flag=True, help="With the model: model.onnx too, the same as --set onnx=yes.")
 @click.option("--manifest", is_flag=True, help="Write beside it, as JSON, where each label came from.")
 @fields_of(Filters)
 @INSTANCE
 def export(
-    format: str, out: Path | None, values: dict[str, str], manifest: bool, instance: Path, **filters: Any
+    format: str, out: Path | None, values: dict[str, str], onnx: bool, manifest: bool, instance: Path, **filters: Any
 ) -> None:
     """Take the labeled subset, or the model, away."""
     from annotator.export.running import run
@@ -163,7 +164,7 @@ def export(
     row = lookup("format", FORMATS, format)
     target = out or Path(row.out)
     db = store.upgrade(instance / store.FILE)
-    taken = resolve(Filters, filters)
+    taken, values = resolve(Filters, filters), values | ({"onnx": "yes"} if onnx else {})
     _say(target, run(instance, db, format, target, resolve(row.settings, values), taken, with_manifest=manifest))
 
 
@@ -176,6 +177,10 @@ def _say(out: Path, report: Report) -> None:
 
 @main.command("import")
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--as", "meaning", type=click.Choice(("labels", "suggestions")), default="labels", show_default=True,
+    help="Suggestions are shown to people and are no labels.",
+)  # fmt: skip
 @click.option("--format", "kind", type=click.Choice(list(SOURCES)), help="What it is.  [default: by name and content]")
 @click.option("--path-column", default="", help="The column of paths.  [default: by its usual names]")
 @click.option("--class-column", default="", help="The column of classes.  [default: by its usual names]")
@@ -190,16 +195,17 @@ def _say(out: Path, report: Report) -> None:
 )
 @INSTANCE
 def import_labels(source: Path, kind: str | None, report: Path | None, instance: Path, **options: Any) -> None:
-    """Take labels over from SOURCE: a file of any kind in docs/importing.md. The same file twice changes nothing."""
+    """Take labels or suggestions from SOURCE: a file as in docs/importing.md. The same file twice changes nothing."""
     from annotator.importing import labels
     from annotator.importing.rows import Asked
     from annotator.importing.taking import Wish
     from annotator.reporting import import_text
 
     asked = Asked(options["path_column"], options["class_column"], options["person_column"])
-    wish = Wish(kind or "", options["person"], options["new_classes"], options["dry_run"])
+    is_suggestion = options["meaning"] == "suggestions"
+    wish = Wish(kind or "", options["person"], options["new_classes"], options["dry_run"], is_suggestion)
     name, outcome, first, is_complete = labels.import_labels(instance, source, asked, wish, report)
-    click.echo(import_text(name, outcome, first, wish.dry_run))
+    click.echo(import_text(name, outcome, first, wish))
     if not is_complete:
         click.echo("Not all images are read yet: run it again when `annotator status` shows them all.", err=True)
 

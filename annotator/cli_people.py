@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlite_utils import Database
@@ -87,10 +88,23 @@ def close(name: str, instance: Path) -> None:
 @user.command("list")
 @INSTANCE
 def everybody(instance: Path) -> None:
-    """Names, roles, states and answers."""
+    """Names, roles, states, answers, and how far the labels are those of most others who saw the image."""
+    from annotator.pages import together
     from annotator.store import people
 
     with _people(instance) as db:
         rows = people.everybody(db)
+        quality = {row["name"]: row for row in together.quality(db)}
     for row in rows:
-        click.echo(f"{row['name']:24} {row['role']:14} {row['state']:8} {row['answers']:>8} answers")
+        line = f"{row['name']:24} {row['role']:14} {row['state']:8} {row['answers']:>8} answers"
+        click.echo(line + _quality(quality.get(row["name"], {})))
+
+
+def _quality(row: dict[str, Any]) -> str:
+    """What is known of it."""
+    pace = f"  {row['per_hour']:,.0f} labels per hour" if row.get("per_hour") else ""
+    others = row.get("others")
+    if not others:
+        return pace
+    low, high = 100 * others["low"], 100 * others["high"]
+    return f"{pace}  {100 * others['value']:.0f} % as most others ({low:.0f} to {high:.0f}, n {others['of']:,})"

@@ -8,7 +8,7 @@ import click
 
 from annotator.options import DATA_DIR, INSTANCE, learning_options, method_settings, pairs
 from learner.acquisition import STRATEGIES
-from learner.config import resolve
+from learner.settings import resolve
 
 
 @click.command()
@@ -185,7 +185,7 @@ def replay(strategies: tuple[str, ...], seeds: int, force: bool, quiet: bool, in
 @click.option(
     "--features",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A features.csv that annotator features wrote: the page shows it, too.",
+    help="A features.csv of annotator features, to show how good they are.",
 )
 def report(run: Path, out: Path | None, value: str | None, features: Path | None) -> None:
     """Write what a simulation found: one HTML page, and the same as Markdown, CSV, PNG and SVG."""

@@ -17,7 +17,7 @@ from annotator.errors import AnnotatorError
 from annotator.schema import migrations
 from annotator.store import db as store
 from annotator.store import images as image_store
-from annotator.store import overview, rounds
+from annotator.store import overview, rounds, states
 from annotator.store import project as project_store
 
 SCARCE_DISK = 1 << 30  # bytes
@@ -43,7 +43,7 @@ def examine(instance: Path) -> list[Finding]:
     try:
         with closing(_open(path)) as connection:
             db = Database(connection)
-            for look in (_schema, _integrity, _append_only, _images, _aside, _duplicates, _processes, _models):
+            for look in (_schema, _integrity, _append_only, _images, _aside, _duplicates, _processes, _models, _states):
                 findings += _safely(look, db, instance)
     except sqlite3.Error as error:
         findings.append(_damaged(str(error)))
@@ -119,6 +119,16 @@ def _append_only(db: Database, instance: Path) -> Iterator[Finding]:
         yield Finding("append-only", "ok", "answers can be neither changed nor deleted")
 
 
+def _states(db: Database, instance: Path) -> Iterator[Finding]:
+    if migrations.pending(db):
+        return  # an older file may have no such table; the upgrade fills it
+    if wrong := states.wrong(db):
+        said = f"{len(wrong)} images are kept as something else than their answers say, for example image {wrong[0]}"
+        yield Finding("states", "problem", said, states.REPAIR)
+    else:
+        yield Finding("states", "ok", "every image is kept as what its answers say")
+
+
 def _images(db: Database, instance: Path) -> Iterator[Finding]:
     folder = instance / project_store.facts(db)["folder"]
     gone, all_files = db.execute(
@@ -175,16 +185,12 @@ def _models(db: Database, instance: Path) -> Iterator[Finding]:
     for folder, missing in torn.items():
         yield Finding("models", "problem", f"{folder} lacks {', '.join(missing)}",
                       "the next round makes a new model; label a few more images")  # fmt: skip
-    orphans = sorted({f"rounds/{path.name}" for path in _children(instance / "rounds")} - named)
+    orphans = sorted({f"rounds/{path.name}" for path in (instance / "rounds").glob("*")} - named)
     if orphans:
         yield Finding("models", "note", f"{len(orphans)} folders belong to no finished round ({orphans[0]})",
                       "a round may be running; else the next start of the learning process removes them")  # fmt: skip
     if not torn and not orphans:
         yield Finding("models", "ok", f"{len(named)} kept")
-
-
-def _children(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _permissions(instance: Path) -> Iterator[Finding]:

@@ -27,19 +27,21 @@ def look(instance: Path, stop: Stop, show: Report = lambda done, total: None) ->
             with store.write(db):
                 rounds.tell(db, "import", **values)
 
+        owner = rounds.this_process()
+
         def report(done: int, total: int) -> None:
-            tell(activity="reading", done=done, total=total, error=None)
+            tell(activity="reading", done=done, total=total, error=None, owner=owner)
             show(done, total)
 
         try:
             counts = scan(instance, report, stop)
-            tell(activity="complete" if counts.complete else "stopped")
+            tell(activity="complete" if counts.complete else "stopped", owner=None)
             return counts
         except Busy:
             raise  # the other one tells
         except (AnnotatorError, sqlite3.OperationalError, OSError) as error:
             with contextlib.suppress(sqlite3.Error):  # the disk that is full may be this one
-                tell(activity="crashed", error=_explained(error))
+                tell(activity="crashed", error=_explained(error), owner=None)
             raise
 
 

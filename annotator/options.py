@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from annotator.settings import Asking
 from learner.acquisition import for_people
 from learner.datasets import FOLDER
 from learner.training import METHODS
@@ -54,7 +55,7 @@ def learning_options(function: F) -> F:
             multiple=True,
             callback=pairs,
             metavar="NAME=VALUE",
-            help="Any setting of the loop.",
+            help="Any setting of the loop, or of how people are asked.",
         ),
         click.option(
             "--strategy-set",
@@ -130,6 +131,16 @@ def serving_options(function: F) -> F:
             help="Rounds whose models and predictions stay on disk.  [default: 3]",
         ),
         click.option("--seed", type=click.IntRange(0), help="The seed of everything random."),
+        click.option(
+            "--overlap",
+            type=click.IntRange(1, 100),
+            help="People who are asked of an image; none sees what another says.  [default: 1]",
+        ),
+        click.option(
+            "--overlap-share",
+            type=click.FloatRange(0, 1),
+            help="Share of the images that so many are asked of.  [default: 1]",
+        ),
         learning_options,
         INSTANCE,
     ):
@@ -142,17 +153,20 @@ def facts(options: dict[str, Any]) -> dict[str, Any]:
     loop = dict(options["loop"])
     if options["query_size"]:
         loop["query_size"] = options["query_size"]
+    asking = {field.name: loop.pop(field.name) for field in dataclasses.fields(Asking) if field.name in loop}
     chosen = {key: options[key] for key in ("method", "strategy") if options[key]}
     settings = method_settings(options["method_set"], options["weights"])
     if settings:
         chosen["method_settings"] = settings
     if options["strategy_set"]:
         chosen["strategy_settings"] = options["strategy_set"]
+    together = {key: options[key] for key in ("overlap", "overlap_share") if options[key] is not None}
     return {
+        "together": together,
         "seed": options["seed"],
         "audit_share": options["audit_share"],
         "keep_rounds": options["keep_rounds"],
-        "learning": {**chosen, "loop": loop},
+        "learning": {**chosen, "loop": loop, "asking": asking},
     }
 
 

@@ -1,16 +1,19 @@
 """`annotator predict` and `annotator export model`: the classifier at work, and the classifier itself."""
 
 import csv
+import json
 import shutil
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlite_utils import Database
 
 from annotator import predictions
 from annotator.errors import AnnotatorError
-from annotator.export import Report
+from annotator.export import ModelSettings, Report
 from annotator.export.selection import ALL, Selection
 from annotator.images import BadImage, read_training
 from annotator.importing.walk import walk
@@ -18,11 +21,15 @@ from annotator.originals import Unreadable, open_original, printable
 from annotator.store import copy, files, rounds
 from annotator.store import db as store
 from annotator.store import project as project_store
-from learner.config import NoSettings
 
 BATCH = 256
 COLUMNS = ("path", "class", "confidence")
-MODEL = ("model.safetensors", "model.json")
+WEIGHTS, META = "model.safetensors", "model.json"
+LIBRARIES = ("annotator", "torch", "torchvision", "timm", "safetensors")
+PREPROCESSING = {
+    "turn": "as EXIF says", "color": "RGB", "crop": "the centre square", "resize": "to image_size, bicubic",
+    "scale": "divide by 255", "normalization": "inside the model",
+}  # fmt: skip
 
 
 def latest_model(instance: Path, db: Database) -> Path:
@@ -34,16 +41,37 @@ def latest_model(instance: Path, db: Database) -> Path:
 
 
 def export_model(
-    instance: Path, db: Database, out: Path, settings: NoSettings | None = None, selection: Selection = ALL
+    instance: Path, db: Database, out: Path, settings: ModelSettings | None = None, selection: Selection = ALL
 ) -> Report:
-    """Copy model.safetensors and model.json into a new folder; it takes no filters."""
+    """Write model.safetensors, model.json and maybe model.onnx into a new folder; it takes no filters."""
     if out.exists() and any(out.iterdir()):
         raise AnnotatorError(f"{out} is not empty; name another folder with --out")
-    source = latest_model(instance, db)
+    source, is_onnx = latest_model(instance, db), bool(settings and settings.onnx)
+    if is_onnx:
+        from learner import onnx_file
+
+        onnx_file.require_library()  # before anything is written
     out.mkdir(parents=True, exist_ok=True)
-    for name in MODEL:
-        shutil.copy2(source / name, out / name)
-    return Report(len(MODEL), [])
+    shutil.copy2(source / WEIGHTS, out / WEIGHTS)
+    with copy.whole(out / META) as part:
+        card = json.loads((source / META).read_text(encoding="utf-8")) | provenance(db)
+        part.write_text(json.dumps(card, indent=2, ensure_ascii=False), encoding="utf-8")
+    if is_onnx:
+        onnx_file.write(out)
+    return Report(2 + is_onnx, [])
+
+
+def provenance(db: Database) -> dict[str, Any]:
+    """How the newest model came about, for model.json; an accuracy only where the pages would show one."""
+    from annotator.pages.status import accuracy, status
+
+    row = rounds.latest_model(db)
+    assert row is not None
+    return {
+        **{key: row[key] for key in ("method", "strategy", "labels", "finished")}, "round": row["number"],
+        "accuracy": accuracy(row, status(db)["audit"]["needed"]), "preprocessing": PREPROCESSING,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }  # fmt: skip
 
 
 def predict_folder(folder: Path, out: Path, model: Path) -> Report:

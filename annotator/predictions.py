@@ -3,6 +3,7 @@
 Pages filter and sort it without ever making a label wait, and it is replaced as a whole or not at all.
 """
 
+import hashlib
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,32 +42,38 @@ class Suggestion:
     probs: dict[int, float]  # by class id
 
 
-def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.float32], class_ids: list[int]) -> None:
+def write(path: Path, image_ids: NDArray[np.int64], probs: NDArray[np.floating], class_ids: list[int]) -> None:
     """Write (N,) ids and (N, C) probabilities; the file appears complete, on the disk, or not at all."""
-    best = probs.argmax(1)
-    rows = zip(image_ids.tolist(), best.tolist(), probs.max(1).tolist(), probs.astype("<f4"), strict=True)
     with copy.whole(path) as part, closing(sqlite3.connect(part)) as db:
         db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
-        db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(class_ids))
-        db.executemany(
-            "INSERT INTO predictions VALUES (?, ?, ?, ?)",
-            ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows),
-        )
+        _fill(db, "main", image_ids, probs, class_ids)
         db.commit()
+
+
+def _fill(
+    db: sqlite3.Connection, where: str, image_ids: NDArray[np.int64], probs: NDArray[np.floating], class_ids: list[int]
+) -> None:
+    best = probs.argmax(1)
+    rows = zip(image_ids.tolist(), best.tolist(), probs.max(1).tolist(), probs.astype("<f4"), strict=True)
+    db.executemany(f"INSERT INTO {where}.classes VALUES (?, ?)", enumerate(class_ids))
+    db.executemany(
+        f"INSERT INTO {where}.predictions VALUES (?, ?, ?, ?)",
+        ((i, class_ids[b], c, p.tobytes()) for i, b, c, p in rows),
+    )
 
 
 def attach(db: sqlite3.Connection, path: Path | None, meanings: Meanings | None = None) -> None:
     """Make a round's predictions the tables said.predictions and said.classes; empty ones where there is no file.
 
     The function `probability(probs, class_id)` reads one of `probs`; null for a class that the round did not know. The
-    file is never locked: it is complete and does not change. Where classes changed since, the tables are a copy in
-    memory over the classes of now, as `read` has them: until the next round is finished.
+    file is never locked: it is complete and does not change. Where classes changed since, the tables are a copy over
+    the classes of now, as `read` has them: until the next round is finished.
     """
     if not _attach_file(db, path, meanings):
         db.execute("ATTACH ':memory:' AS said")
         db.executescript(_TABLES.replace("CREATE TABLE ", "CREATE TABLE said."))
         if path is not None and path.exists():
-            _copy_folded(db, path, meanings)
+            _fill(db, "said", *_folded(path, meanings))
     positions = dict(db.execute("SELECT class_id, position FROM said.classes").fetchall())
 
     def probability(probs: bytes | None, class_id: int | None) -> float | None:
@@ -79,35 +86,47 @@ def attach(db: sqlite3.Connection, path: Path | None, meanings: Meanings | None 
 
 
 def _attach_file(db: sqlite3.Connection, path: Path | None, meanings: Meanings | None) -> bool:
-    """False: there is none, a newer round took its place meanwhile, or it is about other classes."""
+    """False: there is none, a newer round took its place meanwhile, or no copy for other classes could be kept."""
     if path is None or not path.exists():
         return False
     try:
-        if _Fold(classes(path), meanings).is_needed:
-            return False
-        db.execute("ATTACH ? AS said", [f"{path.resolve().as_uri()}?mode=ro&immutable=1"])
-    except sqlite3.OperationalError:
-        if path.exists():
+        db.execute("ATTACH ? AS said", [f"{of_now(path, meanings).resolve().as_uri()}?mode=ro&immutable=1"])
+    except (sqlite3.OperationalError, OSError) as error:
+        if path.exists() and not isinstance(error, OSError):
             raise
         return False
     return True
 
 
-def _copy_folded(db: sqlite3.Connection, path: Path, meanings: Meanings | None) -> None:
-    """Fill the tables of `said` with what the file says of the classes of now."""
+def of_now(path: Path, meanings: Meanings | None) -> Path:
+    """The file, or its copy over the classes of now: made once, kept beside it, gone with its round.
+
+    Raises OSError where it cannot be written.
+    """
+    fold = _Fold(classes(path), meanings)
+    if not fold.is_needed:
+        return path
+    mark = hashlib.blake2b(repr(fold.now).encode(), digest_size=8).hexdigest()
+    kept = path.with_name(f"{path.stem}-{mark}.db")
+    if not kept.exists():
+        write(kept, *_folded(path, meanings))
+    return kept
+
+
+def _folded(path: Path, meanings: Meanings | None) -> tuple[NDArray[np.int64], NDArray[np.float64], list[int]]:
+    """(N,) images, (N, C) probabilities and the C classes of now; without the images of which nothing is said."""
     with _opened(path) as file:
-        known = _classes(file)
-        fold = _Fold(known, meanings)
-        now = list(dict.fromkeys(each for each in fold.now if each is not None))
-        found = ((image, fold(blob)) for image, blob in file.execute("SELECT image_id, probs FROM predictions"))
-        said = ((image, probs) for image, probs in found if probs)
-        rows = ((image, *_best(probs), np.array([probs[c] for c in now], "<f4").tobytes()) for image, probs in said)
-        db.executemany("INSERT INTO said.classes VALUES (?, ?)", enumerate(now))
-        db.executemany("INSERT INTO said.predictions VALUES (?, ?, ?, ?)", rows)
-
-
-def _best(probs: dict[int, float]) -> tuple[int, float]:
-    return max(probs.items(), key=lambda item: item[1])
+        fold = _Fold(_classes(file), meanings)
+        rows = file.execute("SELECT image_id, probs FROM predictions ORDER BY image_id").fetchall()
+    now = list(dict.fromkeys(each for each in fold.now if each is not None))
+    then = np.frombuffer(b"".join(blob for _, blob in rows), "<f4").reshape(len(rows), -1)
+    probs = np.zeros((len(rows), len(now)))
+    for class_id, column in zip(fold.now, then.T, strict=True):
+        if class_id is not None:
+            probs[:, now.index(class_id)] += column
+    left = probs.sum(1, keepdims=True) if None in fold.now else np.ones((len(rows), 1))
+    says = left[:, 0] > SURELY_RETIRED
+    return np.array([image for image, _ in rows], np.int64)[says], probs[says] / left[says], now
 
 
 def read(path: Path, image_ids: Iterable[int], meanings: Meanings | None = None) -> dict[int, Suggestion]:
@@ -144,9 +163,9 @@ def read_all(path: Path, meanings: Meanings | None = None) -> dict[int, tuple[in
         rows = db.execute("SELECT image_id, class_id, confidence FROM predictions ORDER BY image_id").fetchall()
         if not fold.is_needed:
             return {image: (class_id, confidence) for image, class_id, confidence in rows}
-        blobs = db.execute("SELECT image_id, probs FROM predictions ORDER BY image_id")
-        found = ((image, fold(blob)) for image, blob in blobs)
-        return {image: _best(probs) for image, probs in found if probs}
+    images, probs, now = _folded(path, meanings)
+    best = zip(images.tolist(), probs.argmax(1).tolist(), probs.max(1).tolist(), strict=True) if now else ()
+    return {image: (now[column], confidence) for image, column, confidence in best}
 
 
 def classes(path: Path) -> list[int]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from annotator import predictions
+from annotator import predictions, settings
 from annotator.larger import StoreOriginals
-from annotator.store import copy, labels, queue, rounds
+from annotator.store import copy, labels, queue, rounds, second_looks
 from annotator.store import db as store
 from annotator.store import images as image_store
 from annotator.store import project as project_store
@@ -19,7 +19,7 @@ from learner import checkpoint
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, Progress, Ranked, RoundFinished, RoundStarted
-from learner.loop import LoopState, News, Query
+from learner.project import LoopState, News, Query
 
 ROUNDS = "rounds"  # the folder of their folders
 LEARNER = "learner"  # the folder of a training that is not finished
@@ -126,6 +126,10 @@ class StoreProject:
         classes = id_array(answers[image] for image in ids[known].tolist())
         return Exam(self._open_images(ids[known], rows[known]), classes, "audit")
 
+    def doubtable(self) -> frozenset[int]:
+        is_wanted = settings.asking(self.db).second_look_share > 0
+        return frozenset(second_looks.open_to_doubt(self.db)) if is_wanted else frozenset()
+
     def truth(self, ids: IntArray) -> IntArray:
         raise LearnerError(
             "the strategy needs the class of every image, which only annotator simulate knows; choose another one"
@@ -153,9 +157,9 @@ class StoreProject:
             shutil.rmtree(self.instance / folder, ignore_errors=True)
 
     def publish(self, query: Query, source: str, round: int) -> None:
-        """The tail of a round in progress waits for the round's end."""
-        if self._round is not None and source == "tail":
-            self._round.tail = query
+        """The tail and the second looks of a round in progress wait for the round's end."""
+        if self._round is not None and source != "query":
+            self._round.published[source] = query
             return
         with store.write(self.db):
             self._queue(query, source, round)
@@ -169,7 +173,8 @@ class StoreProject:
         rows = zip(query.ids, query.scores or empty, query.probabilities or empty, strict=True)
         keys = ("image_id", "score", "probability")
         picks = [dict(zip(keys, row, strict=True), round=round, strategy=query.strategy) for row in rows]
-        queue.publish(self.db, [pick for pick in picks if pick["image_id"] not in aside], source, self._now())
+        publish = second_looks.publish if source == second_looks.SOURCE else queue.publish
+        publish(self.db, [pick for pick in picks if pick["image_id"] not in aside], source, self._now())
         if source == "query":
             project_store.set_counter(self.db, "queries", round + 1)
 
@@ -231,8 +236,8 @@ class StoreProject:
         """The round is finished; returns the folders of old rounds, which nothing names any more. Inside `write`."""
         rounds.update(self.db, round.number, **round.values, finished=store.utc_now())
         rounds.tell(self.db, "learner", activity="ready", done=0, total=0, error=None)
-        if round.tail is not None:
-            self._queue(round.tail, "tail", round.number)
+        for source, query in round.published.items():
+            self._queue(query, source, round.number)
         keep = max(1, int(project_store.facts(self.db).get("keep_rounds", project_store.KEEP_ROUNDS)))
         old = [r for r in rounds.finished(self.db) if r["folder"] and r["number"] <= round.number - keep]
         for row in old:
@@ -263,7 +268,7 @@ class _Round:
 
     number: int
     values: dict[str, Any] = field(default_factory=dict)  # of its row
-    tail: Query | None = None
+    published: dict[str, Query] = field(default_factory=dict)  # source -> what it puts into the queue
 
 
 def _remove(folder: Path) -> None:

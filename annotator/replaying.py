@@ -23,7 +23,7 @@ from annotator.store import copy
 from learner.benchmark.study import Study
 from learner.data import id_array
 from learner.datasets import Dataset
-from learner.evaluate import wilson
+from learner.intervals import wilson
 from learner.simulate import Cell
 
 LEAST = 200  # labels; with fewer every difference drowns in the interval of the accuracy

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from annotator.importing.rows import shown
-from annotator.importing.taking import NotTaken, Outcome
+from annotator.importing.taking import NotTaken, Outcome, Wish
 
 
 def percent(value: float) -> str:
@@ -41,12 +41,13 @@ def _accuracy(status: dict[str, Any]) -> str:
     return f"accuracy {percent(found['value'])} ({percent(found['low'])} to {percent(found['high'])}, n = {found['n']})"
 
 
-def import_text(kind: str, outcome: Outcome, first: list[NotTaken], dry_run: bool) -> str:
+def import_text(kind: str, outcome: Outcome, first: list[NotTaken], wish: Wish) -> str:
     """What an import did, or would do, and the first rows that it left out."""
     by = ", ".join(f"{count:,} by {how}" for how, count in outcome.matched.most_common()) or "none known"
+    dry_run, what = wish.dry_run, "suggestions" if wish.suggestions else "labels"
     lines = [
         f"{kind}: {outcome.rows:,} rows, images {by}",
-        f"{outcome.added:,} labels {'would be ' if dry_run else ''}added, {outcome.there:,} there already, "
+        f"{outcome.added:,} {what} {'would be ' if dry_run else ''}added, {outcome.there:,} there already, "
         f"{outcome.conflicts:,} against a person's answer, {outcome.refused:,} refused, "
         f"{outcome.empty:,} without an answer",
     ]

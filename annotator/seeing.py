@@ -6,12 +6,12 @@ from pathlib import Path
 
 from annotator.project import StoreProject
 from annotator.settings import Learning, of_project
-from learner.config import as_dict
 from learner.data import ImageSet
 from learner.features import extractor, named, parse
 from learner.features.quality import altered
-from learner.loop import PENULTIMATE, strategy_features
 from learner.models import weights
+from learner.questions import PENULTIMATE, strategy_features
+from learner.settings import as_dict
 
 FEW = 300  # images: of fewer nothing is said, and so many are looked at
 CLEARLY = 0.1

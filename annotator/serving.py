@@ -23,7 +23,7 @@ from annotator.jobs import Supervisor
 from annotator.originals import printable
 from annotator.settings import learning
 from annotator.store import db as store
-from annotator.store import project
+from annotator.store import overlap, project
 
 THREADS = 16  # measured: four make 64 clients wait 1.8 s (benchmarks/round_trip.py)
 
@@ -53,7 +53,7 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
         "audit_share": 0.1,
         "flip": True,
     }
-    with_defaults |= {"labels_from_folders": False, "keep_rounds": project.KEEP_ROUNDS, "learning": {}}
+    with_defaults |= {"labels_from_folders": False, "keep_rounds": project.KEEP_ROUNDS, "learning": {}, "together": {}}
     db = store.prepare(instance / store.FILE)
     facts = project.facts(db)
     if facts and (instance / facts["folder"]).resolve() != folder.resolve():
@@ -61,11 +61,16 @@ def found(instance: Path, name: str, folder: Path, classes: list[str], values: M
     given = {key: value for key, value in values.items() if value is not None}
     chosen = {**with_defaults, **facts, **given}
     chosen["learning"] = _merge(facts.get("learning", {}), given.get("learning", {}))
+    chosen["together"] = {**facts.get("together", {}), **given.get("together", {})}
     learning(chosen["learning"])  # raises for a name or setting that does not exist
     _refuse_changes(facts, given)
     with store.write(db):
         if facts:
-            project.put(db, **{key: chosen[key] for key in ("learning", "labels_from_folders", "keep_rounds")})
+            project.put(
+                db, **{key: chosen[key] for key in ("learning", "labels_from_folders", "keep_rounds", "together")}
+            )
+            if chosen["together"] != facts.get("together", {}):
+                overlap.follow(db)
         else:
             project.create(db, **{"name": printable(os.fsencode(name)), "folder": _stored(folder, instance), **chosen})
         project.add_classes(db, classes)
@@ -102,8 +107,8 @@ def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("method", "strategy"):
         if name in new and new[name] != old.get(name):
             kept.pop(f"{name}_settings", None)
-    loop = {**old.get("loop", {}), **new.get("loop", {})}
-    return {**kept, **new, "loop": loop}
+    merged = {name: {**old.get(name, {}), **new.get(name, {})} for name in ("loop", "asking")}
+    return {**kept, **new, **merged}
 
 
 def _refuse_changes(facts: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -121,6 +126,8 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     """Run server, import and learning process until SIGINT or SIGTERM; then end them all properly."""
     import waitress
 
+    from annotator import door
+
     token = _token(instance, address)
     hosts = frozenset({address.host, socket.gethostname(), *address.names}) if address.is_remote else frozenset()
     supervisor = Supervisor(instance, learner=learner)
@@ -132,6 +139,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
         app, sockets=[listener], threads=THREADS, ident=None, clear_untrusted_proxy_headers=True,
         max_request_body_size=security.MAX_UPLOAD_BYTES,
     )  # fmt: skip
+    server.channel_class = door.guarded(app, is_open=token is None)
     logging.getLogger("waitress").setLevel(logging.ERROR)  # neither a short queue nor ending amid a request is news
     supervisor.start()
     click.echo(f"annotator is at {url}")

@@ -7,25 +7,52 @@ from sqlite_utils import Database
 
 from annotator.store import project as project_store
 from learner.acquisition import STRATEGIES, for_people
-from learner.config import Choice, LoopSettings, resolve
+from learner.config import LoopSettings
 from learner.errors import BadSetting
 from learner.registry import lookup
+from learner.settings import Choice, resolve, setting
 from learner.training import METHODS
 
 METHOD, STRATEGY = "propagate", "typiclust"  # measured best up to a hundred labels: benchmarks/digits.py
 
 
 @dataclass(frozen=True)
+class Asking:
+    """What people are shown, and what they are asked besides new images."""
+
+    second_look_share: float = setting(
+        0.05, "share of the images asked that have a label already, which is probably wrong; 0: none", high=0.5
+    )
+    suggestion_share: float = setting(
+        1.0, "share of the images that come with the model's suggestion, always the same ones; 0: none", high=1
+    )
+
+
+@dataclass(frozen=True)
 class Learning:
-    """The arguments of `advance`."""
+    """The arguments of `advance`, and how people are asked."""
 
     method: Choice
     strategy: Choice
     loop: LoopSettings = field(default_factory=LoopSettings)
+    asking: Asking = field(default_factory=Asking)
+
+
+@dataclass(frozen=True)
+class Together:
+    """How people work together."""
+
+    overlap: int = setting(1, "people who are asked of an image; none sees what another says", low=1, high=100)
+    overlap_share: float = setting(1.0, "share of the images that so many are asked of; the others need one", high=1)
+
+
+def together(values: dict[str, Any]) -> Together:
+    """From JSON. Raises BadSetting."""
+    return resolve(Together, values)
 
 
 def learning(values: dict[str, Any]) -> Learning:
-    """From JSON: {method, method_settings, strategy, strategy_settings, loop}, each optional.
+    """From JSON: {method, method_settings, strategy, strategy_settings, loop, asking}, each optional.
 
     Raises UnknownName and BadSetting.
     """
@@ -38,7 +65,13 @@ def learning(values: dict[str, Any]) -> Learning:
         Choice(method, resolve(method_row.settings, values.get("method_settings", {}))),
         Choice(strategy, resolve(strategy_row.settings, values.get("strategy_settings", {}))),
         loop,
+        resolve(Asking, values.get("asking", {})),
     )
+
+
+def asking(db: Database) -> Asking:
+    """How this project asks people."""
+    return resolve(Asking, (project_store.fact(db, "learning") or {}).get("asking", {}))
 
 
 def _require_askable(strategy: str) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from annotator.progress import Bars
 from learner import datasets
 from learner.acquisition import is_oracle
-from learner.benchmark import nets
+from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.engines import ENGINES, Finished
 from learner.benchmark.engines.play import one_thread
 from learner.benchmark.plot import plot_curves, plot_selection
@@ -24,13 +24,14 @@ from learner.benchmark.run import RESULTS, Run, read
 from learner.benchmark.statistics import Comparison, compare
 from learner.benchmark.study import Study
 from learner.benchmark.summary import Point, by_setting, curves
-from learner.config import resolve
 from learner.errors import LearnerError
 from learner.events import Event
 from learner.registry import lookup
+from learner.settings import resolve
 from learner.simulate import Cell, run_cell
 
 Rows = list[dict[str, Any]]
+LISTED = 3  # runs that are missing for one reason
 Engine = Callable[[Sequence[Cell], Callable[[int, Event], None]], Iterable[Finished]]
 
 
@@ -63,7 +64,7 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
     With `dataset` all cells are of it, and run here.
     """
     settings: Any = resolve(lookup("engine", ENGINES, how.engine).settings, how.engine_settings)
-    absent = _absent(study.cells, dataset is None)
+    absent = find_absent(study.cells) if dataset is None else {}
     if all(cell.key in absent for cell in study.cells) and not read(folder / RESULTS):
         raise LearnerError(next(iter(absent.values()), "the study has no cells"))
     run = Run(folder)
@@ -101,18 +102,6 @@ def _of(dataset: datasets.Dataset, cells: Sequence[Cell], report: Callable[[int,
     with one_thread():
         for index, cell in enumerate(cells):
             yield Finished(index, run_cell(cell, partial(report, index), dataset))
-
-
-def _absent(cells: Sequence[Cell], named: bool) -> dict[str, str]:
-    """Key -> why the data set, where it is named, or a net of this cell is not at hand. Each is asked for once."""
-    reasons: dict[str, str] = {}
-    for text in dict.fromkeys(cell.dataset for cell in cells if named):
-        try:
-            datasets.load(text)
-        except LearnerError as error:
-            reasons[text] = str(error)
-    lacking = {cell.key: reasons[cell.dataset] for cell in cells if cell.dataset in reasons}
-    return lacking | nets.absent([cell for cell in cells if cell.key not in lacking])
 
 
 def named(cell: Cell) -> str:
@@ -193,8 +182,18 @@ def told(outcome: Outcome) -> str:
         items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
         path.write_text(json.dumps(items, indent=2) + "\n")
         parts.append(f"Every budget is in {path}.")
-    parts += [f"not measured: {name}: {reason}" for name, reason in outcome.missing]
+    parts += _not_measured(outcome.missing)
     return "\n".join(parts)
+
+
+def _not_measured(missing: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A line for each run, but one for many with the same reason; run.json and the report name them all."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in missing:
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        few = names if len(names) <= LISTED else [f"{len(names)} runs, the first of them {names[0]}"]
+        yield from (f"not measured: {name}: {reason}" for name in few)
 
 
 def as_json(outcome: Outcome) -> str:

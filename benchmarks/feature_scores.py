@@ -104,8 +104,9 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
 @click.option("--data", "named", multiple=True, metavar="NAME=FILE", help="A NumPy file; again for each.")
 @click.option("--seeds", default=20, show_default=True)
 @click.option("--kind", "kinds", multiple=True, default=KINDS)
+@click.option("--name", "result", default="feature_scores", show_default=True, help="Of the file of results.")
 @click.option("--save/--no-save", "keep", default=True, show_default=True)
-def main(named: tuple[str, ...], seeds: int, kinds: tuple[str, ...], keep: bool) -> None:
+def main(named: tuple[str, ...], seeds: int, kinds: tuple[str, ...], result: str, keep: bool) -> None:
     sets = {"digits": "digits"} | {name: f"npz:{file}" for name, _, file in (text.partition("=") for text in named)}
     rows: list[dict[str, Any]] = []
     with threadpool_limits(1, "openmp"):
@@ -128,7 +129,7 @@ def main(named: tuple[str, ...], seeds: int, kinds: tuple[str, ...], keep: bool)
             + " |"
         )
     if keep:
-        print(save("feature_scores", {"seeds": seeds, "correlations": found, "rows": rows}))
+        print(save(result, {"seeds": seeds, "correlations": found, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ def about() -> dict[str, Any]:
 
 
 def _bare(argument: str) -> str:
-    """Without the folders of this machine."""
-    return Path(argument).name if argument.startswith("/") else argument
+    """Without the folders of this machine, in NAME=PATH too."""
+    name, is_pair, value = argument.rpartition("=")
+    return f"{name}{is_pair}{Path(value).name}" if value.startswith("/") else argument
 
 
 def save(name: str, result: dict[str, Any]) -> Path:

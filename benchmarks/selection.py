@@ -26,7 +26,8 @@ from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.benchmark.statistics import compare
 from learner.benchmark.summary import curves
-from learner.config import Choice, LoopSettings, resolve
+from learner.config import LoopSettings
+from learner.settings import Choice, resolve
 from learner.simulate import Cell, run_cell
 from learner.training import METHODS
 

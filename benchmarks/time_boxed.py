@@ -27,13 +27,14 @@ from machine import RESULTS, about
 
 from learner import datasets
 from learner.acquisition import STRATEGIES
-from learner.config import Choice, LoopSettings, PropagateSettings, resolve
+from learner.config import LoopSettings, PropagateSettings
 from learner.data import id_array
 from learner.device import pick_device
 from learner.errors import Cancelled
 from learner.evaluate import evaluate
 from learner.events import Event, Progress
 from learner.loop import advance
+from learner.settings import Choice, resolve
 from learner.simulate import MemoryProject
 from learner.training import METHODS, Classifier, Task, fit
 

@@ -31,6 +31,7 @@ def save_net(folder: Path, net: Net, classes: list[str], image_size: tuple[int, 
     if len(classes) != net.arguments["num_classes"]:
         raise LearnerError(f"the model has {net.arguments['num_classes']} classes, {len(classes)} are named")
     meta = {"kind": net.kind, "classes": classes, "image_size": list(image_size), "arguments": net.arguments}
+    meta |= getattr(net, "about", {})
     save(folder, net.state_dict(), meta)
 
 

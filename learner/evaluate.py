@@ -7,8 +7,7 @@ from torch import Tensor
 
 from learner.data import IntArray
 from learner.errors import LearnerError, NotFinite
-
-Z = 1.959963984540054  # 95 % of a normal distribution lie within
+from learner.intervals import wilson
 
 
 @dataclass(frozen=True)
@@ -23,17 +22,6 @@ class Evaluation:
     size: int
     source: str  # "test" or "audit"
     per_class: tuple[float | None, ...]  # recall; None: no image of that class
-
-
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share; (0, 1) where nothing was counted. Wilson 1927."""
-    if n == 0:
-        return 0.0, 1.0
-    share = correct / n
-    center = share + Z**2 / (2 * n)
-    reach = Z * (share * (1 - share) / n + Z**2 / (4 * n**2)) ** 0.5
-    low, high = (center - reach) / (1 + Z**2 / n), (center + reach) / (1 + Z**2 / n)
-    return max(0.0, low), min(1.0, high)
 
 
 def evaluate(probs: Tensor, classes: IntArray, source: str) -> Evaluation:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from learner.evaluate import Evaluation
-    from learner.loop import Query
     from learner.predict import Predictions
+    from learner.project import Query
     from learner.training import Classifier
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.config import NoSettings
 from learner.data import IntArray
 from learner.errors import BadSetting, UnknownName
 from learner.registry import Row
+from learner.settings import NoSettings
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["start", "init", "data", "masks", "select", "tail", "ranked", "oracle"]
-_PURPOSES: tuple[Purpose, ...] = ("start", "init", "data", "masks", "select", "tail", "ranked", "oracle")
+Purpose = Literal["start", "init", "data", "masks", "select", "tail", "ranked", "oracle", "doubts"]
+_PURPOSES: tuple[Purpose, ...] = ("start", "init", "data", "masks", "select", "tail", "ranked", "oracle", "doubts")
 
 
 def stream(seed: int, round: int, purpose: Purpose) -> np.random.Generator:
@@ -13,7 +13,8 @@ def stream(seed: int, round: int, purpose: Purpose) -> np.random.Generator:
 
     start: the selection before there is any label; init: weights; data: order and augmentation;
     masks: Monte Carlo dropout; select: the strategy; tail: the images that follow the query;
-    ranked: rankings while a round trains; oracle: the errors of who answers in a simulation.
+    ranked: rankings while a round trains; oracle: the errors of who answers in a simulation;
+    doubts: which labels are judged.
     """
     return np.random.default_rng([seed, round, _PURPOSES.index(purpose)])
 

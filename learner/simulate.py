@@ -12,14 +12,17 @@ import torch
 from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.acquisition.selection import Selection
-from learner.config import Choice, LoopSettings, as_dict
+from learner.config import LoopSettings
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.errors import LearnerError
 from learner.events import Event, Predicted, RoundFinished
 from learner.features import embed
-from learner.loop import PENULTIMATE, LoopState, News, Query, advance, strategy_features
+from learner.loop import advance
 from learner.oracles import answers
+from learner.project import LoopState, News, Query
+from learner.questions import PENULTIMATE, strategy_features
 from learner.rng import stream
+from learner.settings import Choice, as_dict
 
 
 class MemoryProject:
@@ -60,6 +63,10 @@ class MemoryProject:
     def exam(self) -> Exam | None:
         return self._exam
 
+    def doubtable(self) -> frozenset[int]:
+        """None: an oracle would say the same again, and a second answer is a label of the budget."""
+        return frozenset()
+
     def truth(self, ids: IntArray) -> IntArray:
         if self._classes is None:
             raise LearnerError("the classes of these images are not known; choose a strategy that does not need them")
@@ -72,8 +79,9 @@ class MemoryProject:
         self._state = state
 
     def publish(self, query: Query, source: str, round: int) -> None:
-        if source != "query":
+        if source == "tail":
             self.tail = query
+        if source != "query":
             return
         if query not in self.asked:
             self.asked.append(query)

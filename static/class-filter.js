@@ -2,7 +2,7 @@
 
 import { announce } from "./dom.js";
 
-const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+export const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
 export class ClassFilter {
   #input;

@@ -5,6 +5,7 @@ import { Badge } from "./badge.js";
 import { ClassFilter } from "./class-filter.js";
 import { withWaiting } from "./decisions.js";
 import { announce, find, whileVisible } from "./dom.js";
+import { Examples } from "./examples.js";
 import { commandFor, placeOf } from "./keys.js";
 import { Labeling } from "./labeling.js";
 import { openOutbox } from "./outbox.js";
@@ -16,6 +17,7 @@ const AFTER_SAVING = 250; // ms; one look at the status after a burst of answers
 const TROUBLE = new Set(["offline", "refused", "stuck"]); // phases worth saying aloud
 
 function listen(labeling, shown) {
+  const examples = new Examples(find("#examples"), find("#example-filter"));
   const filter = new ClassFilter(find("#class-filter"), find(".classes"));
   const commands = {
     class: ({ class: row }) => labeling.answer("label", row.id),
@@ -33,13 +35,16 @@ function listen(labeling, shown) {
     brighten: () => labeling.view.loupe.brighten(),
     pan: ({ right, down }) => labeling.view.loupe.pan(right, down),
     filter: () => filter.focus(),
-    help: () => find("#help").showModal(),
+    help: () => {
+      find("#help").showModal();
+      examples.show(labeling.boot.classes);
+    },
     outbox: () => shown.open(),
     ignore: () => {},
   };
   document.addEventListener("keydown", (event) => {
     const dialog = find("dialog[open]");
-    if (dialog) return event.key === "?" && dialog.close();
+    if (dialog) return event.key === "?" && placeOf(event.target) !== "field" && dialog.close();
     const command = commandFor(event, labeling.boot.classes, placeOf(event.target));
     if (!command) return;
     event.preventDefault();

@@ -5,7 +5,7 @@ import { SHOWN } from "./decisions.js";
 import { Stopwatch, announce, uuid } from "./dom.js";
 import { View } from "./label-view.js";
 import { Prefetch, load } from "./prefetch.js";
-import { verdict } from "./words.js";
+import { compared, verdict } from "./words.js";
 
 const UNREACHABLE =
   "What you answered is kept in this browser and sent when the server is back. This page tries by itself.";
@@ -53,7 +53,7 @@ export class Labeling {
     this.outbox.add({ ...this.#about(item, decision), via }, item.url);
     this.decisions.add(decision);
     if (id !== null) this.view.flash(id);
-    announce(`${this.past ? "Corrected" : "Answered"}: ${verdict(decision, this.view.name)}`);
+    announce(`${this.past ? "Corrected" : "Answered"}: ${verdict(decision, this.view.name)}${compared(decision, this.view.name)}`);
     if (this.past) this.#leavePast();
     else this.#next();
     this.draw();
@@ -83,6 +83,7 @@ export class Labeling {
 
   #about(item, { uuid, kind, class: id }) {
     const suggestion = item.suggestion;
+    const expected = suggestion ?? item.unshown; // kept either way, so that both can be compared
     return {
       tab: this.tab,
       uuid,
@@ -92,9 +93,9 @@ export class Labeling {
       via: "typed",
       undoes: null,
       seconds: Math.round(this.#watch.seconds() * 1000) / 1000,
-      suggested: suggestion?.class ?? null,
+      suggested: expected?.class ?? null,
       shown: Boolean(suggestion),
-      model: suggestion?.model ?? null,
+      model: expected?.model ?? null,
     };
   }
 

@@ -13,11 +13,12 @@ let drawn = "";
 let paused = false;
 let needed = 30; // audit answers from which on an accuracy is shown
 
-function draw({ status, classes, rounds }) {
+function draw({ status, classes, rounds, anchoring }) {
   drawFigures(status);
   drawLearner(status.learner);
   needed = status.audit.needed;
   show("#importing", reading(status));
+  show("#anchoring", anchored(anchoring));
   const now = JSON.stringify([classes, rounds]);
   if (now === drawn) return;
   drawn = now;
@@ -73,6 +74,13 @@ function reading({ importing, problems }) {
   return (
     importing.error ?? `Reading the images: ${part(importing) || "looking for them"}; ${problems} set aside.`
   );
+}
+
+/** Do suggestions pull? The answers that agree with them, where they are seen and where they are not. */
+function anchored(found) {
+  if (!found) return "";
+  const said = ({ share, low, high, n }) => `${percent(share)} (${percent(low)} to ${percent(high)}, ${n} answers)`;
+  return `Answers that agree with the model's suggestion: ${said(found.shown)} where it was shown, ${said(found.hidden)} where it was hidden.`;
 }
 
 function drawClasses(classes) {

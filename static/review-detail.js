@@ -87,7 +87,7 @@ function how({ source, round, via, seconds }) {
 }
 
 function suggestion({ suggested_id: id, suggestion_shown: shown }, name) {
-  return id === null ? "" : `the model suggested ${name(id)}${shown ? "" : " (not shown)"}`;
+  return id === null ? "" : `suggested was ${name(id)}${shown ? "" : " (not shown)"}`;
 }
 
 const date = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

@@ -50,6 +50,15 @@ export class Grid {
     if (cell) this.#choose(cell);
   }
 
+  /** Choose the first image behind the chosen one, from the start again, that `fits`; false where none does. */
+  next(fits) {
+    const at = this.#cells.indexOf(this.#at) + 1;
+    const order = [...this.#cells.slice(at), ...this.#cells.slice(0, at)];
+    const cell = order.find((each) => fits(this.#items.get(Number(each.dataset.image))));
+    if (cell) this.#choose(cell);
+    return Boolean(cell);
+  }
+
   /** The item of an image on this page, or undefined. */
   of = (image) => this.#items.get(image);
 

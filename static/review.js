@@ -19,9 +19,15 @@ class Review {
   #done = []; // corrections of this page: {uuid, image, before}
   #stale = new Set(); // images of which the server knows more than the grid, or will
   #watch = new Stopwatch();
+  #work; // address of the conflicts that are left, when they are worked through one by one
+  #more; // are there others than those of this page?
+  #decided = new Set(); // images of this page
+  #turns = false; // to those others, as soon as everything is on the server
 
   constructor(boot, outbox, waiting) {
     this.outbox = outbox;
+    this.#work = boot.work;
+    this.#more = boot.more;
     this.#model = boot.model;
     this.#names = new Map(Object.entries(boot.names).map(([id, name]) => [Number(id), name]));
     this.grid = new Grid(this.name, () => this.#chosen());
@@ -65,7 +71,20 @@ class Review {
     this.#send(item, { uuid: correction.uuid, kind, class: id, via, undoes: null });
     this.#done.push(correction);
     this.#show(item, { status: STATES[kind], class: id });
-    this.#say(`Corrected ${this.#title(item)}: ${said(item, this.name)}`);
+    this.#decided.add(item.image);
+    const rest = this.#work && this.detail.isOpen ? this.next() : "";
+    this.#say(`Corrected ${this.#title(item)}: ${said(item, this.name)}${rest}`);
+  }
+
+  /** The next conflict comes up by itself; returns what is to be said where there is none on this page. */
+  next() {
+    if (this.grid.next(({ image, status }) => status === "conflict" && !this.#decided.has(image))) {
+      this.look();
+      return "";
+    }
+    if (this.detail.isOpen) this.detail.dialog.close();
+    this.#turns = this.#more;
+    return this.#more ? ". The next conflicts are coming." : ". That was the last conflict.";
   }
 
   accept() {
@@ -79,6 +98,7 @@ class Review {
     const correction = this.#done.pop();
     if (!correction) return this.#say("There is no correction of this page left to undo.");
     const item = this.grid.of(correction.image);
+    this.#decided.delete(item.image);
     this.#send(item, { uuid: uuid(), kind: "undo", class: null, via: "typed", undoes: correction.uuid });
     this.grid.choose(item.image);
     this.#show(item, correction.before);
@@ -110,6 +130,7 @@ class Review {
 
   /** Everything is on the server: several people may make another state of it than the grid could know. */
   async renew() {
+    if (this.#turns) return location.assign(this.#work);
     for (const image of [...this.#stale]) {
       this.#stale.delete(image);
       if (this.grid.of(image)) await this.#ask(image);
@@ -200,6 +221,7 @@ async function start() {
   follow(review);
   listen(review, shown, boot.classes);
   outbox.kick();
+  if (boot.work) review.next();
   root.dataset.ready = "";
 }
 

@@ -28,7 +28,8 @@ async function save(event) {
   find("#save").disabled = true;
   find("#trouble").textContent = "";
   announce("");
-  const body = { loop: values(find("[data-loop]", form)) };
+  const parts = ["loop", "asking", "together"];
+  const body = Object.fromEntries(parts.map((name) => [name, values(find(`[data-${name}]`, form))]));
   for (const kind of KINDS) {
     body[kind] = chosen(kind);
     body[`${kind}_settings`] = values(part(kind));

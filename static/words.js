@@ -25,11 +25,19 @@ export const share = (value) => value.toFixed(2);
 export const percent = (value) => `${(100 * value).toFixed(1)} %`;
 
 /** Why this image is asked. `name(id)` gives a class's name. */
-export function why({ source, round, strategy, suggestion }, name, importing) {
-  if (SOURCES[source]) return SOURCES[source];
+export function why({ source, round, strategy, suggestion, unshown }, name, importing) {
+  if (strategy === "confident_learning")
+    return "a second look: images like it have another label. What was said before is not shown, so that your answer is free";
+  const file = suggestion?.origin && fileSays(suggestion, name);
+  if (SOURCES[source]) return [SOURCES[source], file].filter(Boolean).join("; ");
   const choice = importing ? CHOICES.random : (CHOICES[strategy] ?? (round === 0 && CHOICES.typiclust));
-  const said = suggestion && belief(suggestion, name);
-  return [choice, said].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
+  const said = file || (suggestion && belief(suggestion, name));
+  const silent = unshown && "the model stays silent this time";
+  return [choice, said, silent].filter(Boolean).join("; ") || "next in the queue; the model has not looked at it yet";
+}
+
+function fileSays({ class: id, confidence, origin }, name) {
+  return `suggested: ${name(id)}${confidence === null ? "" : ` (${share(confidence)})`}, from ${origin}`;
 }
 
 function belief({ class: first, confidence, second, second_confidence: next }, name) {
@@ -37,6 +45,12 @@ function belief({ class: first, confidence, second, second_confidence: next }, n
   const close = two && next >= HESITATES * confidence;
   if (!close) return `the model expects ${one} (${share(confidence)})`;
   return `the model hesitates between ${one} (${share(confidence)}) and ${two} (${share(next)})`;
+}
+
+/** How the answer of a second look stands to the label from before, which nobody saw until now. */
+export function compared({ kind, class: id, item: { earlier } }, name) {
+  if (earlier === undefined || kind !== "label") return "";
+  return id === earlier ? ", as before" : `; before it was ${name(earlier)}`;
 }
 
 /** What was decided: "three", "skipped". */

@@ -8,8 +8,9 @@ from threadpoolctl import threadpool_limits
 from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.benchmark.engines import ENGINES, Finished
-from learner.config import Choice, LoopSettings, PropagateSettings, resolve
+from learner.config import LoopSettings, PropagateSettings
 from learner.events import Event
+from learner.settings import Choice, resolve
 from learner.simulate import Cell, run_cell
 
 LONG = tuple(range(10, 210, 10))  # so that no process is done before it is killed

@@ -10,11 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"errors", "registry", "config", "events", "rng"},
+    {"errors", "registry", "settings", "config", "events", "rng", "intervals"},
     {"data", "device"},
     {"augment", "datasets", "features", "models", "randaugment"},
-    {"predict", "checkpoint", "evaluate"},
+    {"predict", "checkpoint", "evaluate", "onnx_file"},
     {"acquisition", "training"},
+    {"project", "doubts"},
+    {"questions"},
     {"loop", "oracles"},
     {"simulate"},
     {"benchmark"},

@@ -88,3 +88,29 @@ def test_the_rows_of_a_run_are_kept_as_a_result(data, tmp_path):
     assert kept["columns"][6:8] == ["labels", "accuracy"]
     assert [row[6:8] for row in kept["rows"]] == [[row["labels"], round(row["accuracy"], 6)] for row in rows]
     assert kept["device"] == rows[0]["device"]
+
+
+def test_a_large_team_is_measured_in_small():
+    said = run_script(
+        "workplace.py", "--images", "600", "--labels", "800", "--annotators", "4", "--seconds", "3", "--pause", "0.5",
+        "--steps", "5", "--image-size", "16", "--patience", "60", "--browser", "20", "--save-as", "",
+    )  # fmt: skip
+    found = {name: json.loads(text) for name, text in re.findall(r"^(\w[\w ]*): (\{.*?^\})$", said, re.M | re.S)}
+    work = found["work"]
+    assert found["aims"]["no image to two people"]
+    assert found["aims"]["no answer lost, doubled or refused"]
+    assert work["rounds"]
+    assert work["human_pace"]["label"]["count"]
+    assert not work["human_pace_and_pages"]["errors"]
+    assert work["browser"]["after 20"]["bytes"] > 0
+    assert found["bare export"]["rows"] == 800
+
+
+def test_the_first_minutes_are_measured_in_small():
+    arguments = ("--images", "330", "--labels", "50", "--think", "0.005", "--method", "propagate", "--save-as", "")
+    said = run_script("first_minutes.py", *arguments)
+    steps = re.findall(r"^ *(\d+\.\d) s  ([\w ]+)", said, re.M)
+    seconds = [float(time) for time, _ in steps]
+    assert seconds == sorted(seconds)
+    expected = ("the page is there", "40 labels", "the first model is there", "an accuracy")
+    assert {*expected, "suspicious labels looked through", "annotator export csv "} <= {what for _, what in steps}

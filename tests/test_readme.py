@@ -1,4 +1,4 @@
-"""The README is true: its commands run, its files exist, its tables are complete."""
+"""The README and the first ten minutes are true: commands run, files exist, tables are complete."""
 
 import re
 import shlex
@@ -17,11 +17,12 @@ from learner.training import METHODS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+MINUTES = (ROOT / "docs" / "first-ten-minutes.md").read_text()
 
 
-def commands() -> list[str]:
+def commands(page: str = README) -> list[str]:
     """Every command line of every sh block."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S)
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
@@ -31,9 +32,16 @@ def test_the_set_up_commands_are_the_promised_ones():
 
 
 @pytest.mark.long
-def test_every_command_runs_in_the_order_of_the_page(tmp_path, photos):
+@pytest.mark.parametrize(
+    ("page", "made"),
+    [
+        pytest.param(README, {"labels.csv", "labeled", "model", "predictions.csv", "runs"}, id="README"),
+        pytest.param(MINUTES, {"labels.csv", "model", "predictions.csv"}, id="first ten minutes"),
+    ],
+)
+def test_every_command_runs_in_the_order_of_the_page(tmp_path, photos, page, made):
     """Servers start, show a page and end; everything else exits with 0. The first lines are run by .ci/run."""
-    lines = [shlex.split(line)[1:] for line in commands() if line.startswith("annotator ")]
+    lines = [shlex.split(line)[1:] for line in commands(page) if line.startswith("annotator ")]
     assert {line[0] for line in lines} <= set(main.commands)
     (tmp_path / "new").mkdir()
     Image.new("RGB", (20, 20)).save(tmp_path / "new" / "one.png")
@@ -48,7 +56,7 @@ def test_every_command_runs_in_the_order_of_the_page(tmp_path, photos):
                 [sys.executable, "-m", "annotator", *line], cwd=tmp_path, capture_output=True, text=True
             )
             assert done.returncode == 0, (line, done.stderr)
-    assert {"labels.csv", "labeled", "model", "predictions.csv", "runs"} <= {path.name for path in tmp_path.iterdir()}
+    assert made <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(((?!https?:)[^)#]+)\)", README))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from learner.config import NoSettings, setting
 from learner.registry import Row
+from learner.settings import NoSettings, setting
 
 _LIBRARIES = {"parquet": "pyarrow"}  # extra -> what it brings
 
@@ -49,6 +49,13 @@ class PrefixSettings:
     prefix: str = setting(
         "", "put before each path, which is then percent-encoded: /data/local-files/?d=photos/; empty: the plain path"
     )
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The classifier as files."""
+
+    onnx: bool = setting(False, "model.onnx too, for ONNX Runtime; needs annotator[onnx]")
 
 
 @dataclass(frozen=True)
@@ -125,8 +132,8 @@ FORMATS: dict[str, Format] = {
         entries="annotator.export.fiftyone:entries",
     ),
     "model": Format(
-        "the classifier: model.safetensors and model.json",
-        NoSettings, "annotator.predicting:export_model", out="model",
+        "the classifier: model.safetensors, model.json and, where asked for, model.onnx",
+        ModelSettings, "annotator.predicting:export_model", out="model",
         of_labels=False,
     ),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 from annotator.export import Report, tables
 from annotator.export.selection import ALL, Selection
 from annotator.store import project
-from learner.config import NoSettings
+from learner.settings import NoSettings
 
 
 def export(

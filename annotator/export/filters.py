@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlite_utils import Database
 
 from annotator.errors import AnnotatorError
-from learner.config import setting
+from learner.settings import setting
 
 AUDIT = ("include", "only", "exclude")
 

@@ -6,7 +6,7 @@ from sqlite_utils import Database
 
 from annotator.export import Report, tables
 from annotator.export.selection import ALL, Selection
-from learner.config import NoSettings
+from learner.settings import NoSettings
 
 
 def export(

@@ -17,7 +17,7 @@ from annotator.export import Report, tables
 from annotator.export.selection import ALL, Row, Selection
 from annotator.originals import Unreadable, open_original
 from annotator.store import copy, project
-from learner.config import NoSettings
+from learner.settings import NoSettings
 
 _ROWS = 10_000  # in a group
 _GROUP_BYTES = 64 << 20  # of images in a group, which a reader takes whole

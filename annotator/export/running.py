@@ -11,8 +11,8 @@ from annotator.export import FORMATS, Report, manifest
 from annotator.export.filters import EVERY_LABEL, Filters
 from annotator.export.selection import Selection
 from annotator.store import project
-from learner.config import as_dict
 from learner.registry import lookup
+from learner.settings import as_dict
 
 
 def run(

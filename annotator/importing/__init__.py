@@ -5,8 +5,8 @@ IMAGES: where images come from. Such a source is `scan(instance, report, stop) -
 
 from dataclasses import dataclass
 
-from learner.config import NoSettings
 from learner.registry import Row
+from learner.settings import NoSettings
 
 IMAGES: dict[str, Row] = {
     "folder": Row("the images in a folder, at any depth", NoSettings, "annotator.importing.folder:scan"),

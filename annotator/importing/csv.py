@@ -32,8 +32,8 @@ def read(path: Path, asked: Asked) -> Iterator[Said]:
 def _said(line: int, row: list[str], places: list[int], width: int) -> Said:
     if len(row) != width:
         return Said(line, problem=f"{len(row)} columns, where the header has {width}")
-    path, class_name, person, sha256 = (row[place] if place >= 0 else "" for place in places)
-    return Said(line, path, class_name, sha256, person)
+    path, class_name, person, sha256, confidence = (row[place] if place >= 0 else "" for place in places)
+    return Said(line, path, class_name, sha256, person, confidence=confidence)
 
 
 def _header(first: str, asked: Asked, name: str) -> tuple[list[str], str]:

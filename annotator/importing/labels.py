@@ -12,7 +12,8 @@ from annotator.importing import SOURCES
 from annotator.importing.kinds import kind_of
 from annotator.importing.matching import Index
 from annotator.importing.rows import Asked, shown
-from annotator.importing.taking import NotTaken, Outcome, Wish, take
+from annotator.importing.suggesting import Suggesting
+from annotator.importing.taking import NotTaken, Outcome, Taking, Wish, take
 from annotator.store import db as store
 from annotator.store import project as project_store
 from annotator.store import rounds
@@ -29,7 +30,7 @@ def import_labels(
     Without a source in the wish it is found from the file. Raises AnnotatorError for a file that cannot be read as
     what it is said to be; what was taken until then stays, and is not taken twice.
     """
-    wish = replace(wish, source=wish.source or kind_of(path))
+    wish = replace(wish, source=wish.source or kind_of(path), origin=shown(path.name, 100))
     read = lookup("format", SOURCES, wish.source).load()
     first: list[NotTaken] = []
     with closing(store.upgrade(instance / store.FILE)) as db, _reporting(report) as write:
@@ -40,8 +41,9 @@ def import_labels(
                 first.append(row)
 
         folder = (instance / project_store.facts(db)["folder"]).absolute()
-        with closing(read(path, replace(asked, folder=folder))) as rows:
-            outcome = take(db, Index(db, folder), rows, wish, left_out)
+        with closing(read(path, replace(asked, folder=folder, suggestions=wish.suggestions))) as rows:
+            kind = Suggesting if wish.suggestions else Taking
+            outcome = take(db, rows, kind(db, Index(db, folder), wish, left_out))
         return wish.source, outcome, first, rounds.process(db, "import")["activity"] == "complete"
 
 

@@ -1,7 +1,7 @@
 """Labels out of Label Studio's JSON and JSON_MIN, and out of any JSON list of objects with a path and a class.
 
 In a task each annotation that was not cancelled is somebody's answer, and the choices in it are the class. Its
-predictions are a model's suggestions, no labels: they are not taken.
+predictions are a model's suggestions, no labels: they are taken where suggestions are asked for, with their scores.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def read(path: Path, asked: Asked) -> Iterator[Said]:
 def _task(line: int, task: Json, asked: Asked) -> Iterator[Said]:
     try:
         image = _image(task["data"], asked)
-        annotations = _annotations(task)
+        annotations = _annotations(task, asked.suggestions)
     except AnnotatorError as error:
         yield Said(line, problem=str(error))
         return
@@ -37,7 +37,9 @@ def _task(line: int, task: Json, asked: Asked) -> Iterator[Said]:
     sha256, person = (value if isinstance(value := meta.get(key), str) else "" for key in ("sha256", "person"))
     for annotation in annotations:
         try:
-            yield Said(line, image, _choice(annotation, asked.class_column), sha256, _person(annotation) or person)
+            who = _person(annotation) or person
+            score = text(annotation.get("score"), "score") if asked.suggestions else ""
+            yield Said(line, image, _choice(annotation, asked.class_column), sha256, who, confidence=score)
         except AnnotatorError as error:
             yield Said(line, image, problem=str(error))
     if not annotations:
@@ -51,9 +53,10 @@ def _image(data: Json, asked: Asked) -> str:
     return text(data[name], name)
 
 
-def _annotations(task: Json) -> list[Json]:
+def _annotations(task: Json, predicted: bool) -> list[Json]:
     """Those that were not cancelled; older versions call them completions."""
     found = task.get("annotations", task.get("completions")) or []
+    found = task.get("predictions") or [] if predicted else found
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise AnnotatorError("the task's annotations are not a list of objects")
     return [item for item in found if not item.get("was_cancelled")]

@@ -34,7 +34,7 @@ def read(path: Path, asked: Asked) -> Iterator[Said]:
 
 def _said(line: int, values: list[tuple[str, object]]) -> Said:
     try:
-        path, class_name, person, sha256 = (text(value, name) for name, value in values)
+        path, class_name, person, sha256, confidence = (text(value, name) for name, value in values)
     except AnnotatorError as error:
         return Said(line, problem=str(error))
-    return Said(line, path, class_name, sha256, person)
+    return Said(line, path, class_name, sha256, person, confidence=confidence)

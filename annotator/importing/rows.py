@@ -15,6 +15,7 @@ PATHS = (
     "image_file", "photo", "picture", "url", "uri",
 )  # fmt: skip
 CLASSES = ("class", "label", "class_name", "classname", "category", "choice", "target", "species", "tag")
+CONFIDENCES = ("confidence", "probability", "score")
 PEOPLE = ("person", "annotator", "labeler", "labeller", "user", "username", "completed_by")
 
 
@@ -27,6 +28,7 @@ class Said(NamedTuple):
     sha256: str = ""
     person: str = ""
     problem: str = ""  # why the row cannot be read
+    confidence: str = ""  # of a suggestion
 
 
 class Columns(NamedTuple):
@@ -36,6 +38,7 @@ class Columns(NamedTuple):
     class_name: str
     person: str
     sha256: str
+    confidence: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Asked:
     class_column: str = ""
     person_column: str = ""
     folder: Path = Path()
+    suggestions: bool = False  # else labels
 
     def columns(self, names: Iterable[str], where: object) -> Columns:
         """Among these columns. Raises AnnotatorError when one that is needed is not there."""
@@ -60,7 +64,12 @@ class Asked:
         ):
             if not found:
                 raise AnnotatorError(_no_column(where, asked, what, have))
-        return Columns(path, class_name, person, column(have, "", ("sha256",)))
+        return Columns(path, class_name, person, column(have, "", ("sha256",)), self._confidence(have))
+
+    def _confidence(self, have: list[str]) -> str:
+        """Beside a strategy, as in our own exports, a score says why an image was asked, and nothing of its class."""
+        usual = CONFIDENCES[:2] if column(have, "", ("strategy",)) else CONFIDENCES
+        return column(have, "", usual) if self.suggestions else ""
 
     def said(self, line: int, values: Mapping[str, Any], where: object = "the row") -> Said:
         """What an object of JSON says, whose keys are columns."""
@@ -69,8 +78,8 @@ class Asked:
             texts = [text(values.get(name), name) if name else "" for name in columns]
         except AnnotatorError as error:
             return Said(line, problem=str(error))
-        path, class_name, person, sha256 = texts
-        return Said(line, path, class_name, sha256, person)
+        path, class_name, person, sha256, confidence = texts
+        return Said(line, path, class_name, sha256, person, confidence=confidence)
 
 
 def column(names: Iterable[str], asked: str, usual: Iterable[str]) -> str:

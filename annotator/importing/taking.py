@@ -35,6 +35,8 @@ class Wish:
     person: str = imports.PERSON  # whose labels those of rows are that name nobody
     new_classes: bool = False
     dry_run: bool = False
+    suggestions: bool = False  # else labels
+    origin: str = ""  # the name of the file, for those who see its suggestions
 
 
 class NotTaken(NamedTuple):
@@ -61,7 +63,7 @@ class Outcome:
     new_classes: list[str] = field(default_factory=list)
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     said: Said
     image: int
     class_id: int
@@ -72,9 +74,9 @@ class Refused(AnnotatorError):
     """Why a row is not taken."""
 
 
-def take(db: Database, index: Index, rows: Iterable[Said], wish: Wish, left_out: Callable[[NotTaken], None]) -> Outcome:
-    """Take the rows; `left_out` hears of each that leaves no label though it says something."""
-    taking = _Taking(db, index, wish, left_out)
+def take(db: Database, rows: Iterable[Said], taking: "Taking") -> Outcome:
+    """Take the rows; `left_out` hears of each that leaves nothing though it says something."""
+    wish = taking.wish
     for chunk in _chunks(rows):
         with store.snapshot(db) if wish.dry_run else store.write(db):
             taking.take(chunk)
@@ -89,7 +91,9 @@ def _chunks(rows: Iterable[Said]) -> Iterator[list[Said]]:
         yield chunk
 
 
-class _Taking:
+class Taking:
+    """Makes labels of rows."""
+
     def __init__(self, db: Database, index: Index, wish: Wish, left_out: Callable[[NotTaken], None]) -> None:
         self.db, self.index, self.wish, self.left_out = db, index, wish, left_out
         self.outcome = Outcome()
@@ -115,7 +119,7 @@ class _Taking:
             except Refused as error:
                 self._leave_out(row.said, str(error))
 
-    def _look_at(self, said: Said) -> _Row | None:
+    def _look_at(self, said: Said) -> Row | None:
         """The image, class and person that a row means; None for a row that is counted already."""
         self.outcome.rows += 1
         if not said.problem and not said.class_name:
@@ -125,7 +129,7 @@ class _Taking:
             if said.problem:
                 raise Refused(said.problem)
             image, how = self.index.find(said.path, said.sha256)
-            row = _Row(said, image, self._class_id(said.class_name), self._person(said.person))
+            row = Row(said, image, self._class_id(said.class_name), self._person(said.person))
         except (Refused, Unmatched) as error:
             self._leave_out(said, str(error))
             return None
@@ -138,7 +142,7 @@ class _Taking:
 
     def _settle(
         self,
-        row: _Row,
+        row: Row,
         answered: tuple[str, str, int | None] | None,
         by_files: dict[tuple[int, str], imports.FileLabel],
     ) -> None:
@@ -163,7 +167,7 @@ class _Taking:
         reason = f"{shown(person, 60)} answered {word}, which stands"
         self.left_out(NotTaken(said.line, said.path, said.class_name, reason))
 
-    def _add(self, row: _Row, count: int) -> None:
+    def _add(self, row: Row, count: int) -> None:
         self.outcome.added += 1
         if self.wish.dry_run:
             return

@@ -36,8 +36,9 @@ def invitation(secret: str) -> ResponseReturnValue:
     if request.method != "POST":
         return render_template("account/invitation.html", invited=row["name"], said="")
     try:
+        password = people.hashed(_text("password"))
         with store.write(db):
-            row = people.accept(db, secret, _text("password"))
+            row = people.accept(db, secret, password)
     except AnnotatorError as error:
         return render_template("account/invitation.html", invited=row["name"], said=str(error)), error.status
     access.enter(row)
@@ -60,8 +61,9 @@ def password() -> ResponseReturnValue:
     if row is None:
         return render_template("account/index.html", said="the password of now is another one"), 400
     try:
+        password = people.hashed(_text("password"))
         with store.write(db):
-            people.set_password(db, row["id"], _text("password"))
+            people.set_password(db, row["id"], password)
     except AnnotatorError as error:
         return render_template("account/index.html", said=str(error)), error.status
     access.enter(people.get(db, row["id"]))

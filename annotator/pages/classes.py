@@ -1,16 +1,19 @@
 """The classes page: what can be answered, and everything that changes it. Each change is previewed first."""
 
+import sqlite3
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
+from annotator import predictions
 from annotator.pages import shared
 from annotator.pages.label import offered
-from annotator.store import classes
+from annotator.store import classes, rounds
 from annotator.store import db as store
-from annotator.store.project import CLASS_KEYS
+from annotator.store.project import CLASS_KEYS, class_meanings
 
 blueprint = Blueprint("classes", __name__)
 
@@ -44,7 +47,17 @@ def change() -> ResponseReturnValue:
     plan = classes.plan(db, wanted)
     with store.write(db):
         plan = classes.do(db, wanted, plan, shared.person_id())
+    _prepare(db)
     return jsonify(ok=True, says=plan.says, images=plan.images, **_everything(db))
+
+
+def _prepare(db: Database) -> None:
+    """Whoever changed the classes waits for what Review needs of it, and nobody after."""
+    model = rounds.latest_model(db)
+    path = shared.instance() / model["folder"] / predictions.FILE if model else None
+    if path is not None and path.exists():
+        with suppress(OSError, sqlite3.OperationalError):  # Review makes it in memory, or a newer round is there
+            predictions.of_now(path, class_meanings(db))
 
 
 def _change(values: dict[str, Any]) -> classes.Change:

@@ -23,14 +23,14 @@ from annotator.export.selection import Selection
 from annotator.pages import shared
 from annotator.store import db as store
 from annotator.store import project
-from learner.config import resolve
 from learner.errors import LearnerError
 from learner.registry import lookup
+from learner.settings import resolve
 
 blueprint = Blueprint("export", __name__)
 SCRATCH = "exports"  # in the instance folder; empty but for a download that runs
 OLD = 24 * 3600  # seconds after which what a killed server left there goes
-HIDDEN = {"links"}  # for the command line: an archive has no links
+HIDDEN = {"links", "onnx"}  # for the command line: an archive has no links, and the web process no PyTorch
 
 
 class Wanted(NamedTuple):
@@ -60,10 +60,11 @@ def _format(name: str, row: Any) -> dict[str, Any]:
 def _choices() -> dict[str, list[str]]:
     """What there is to choose from in this project."""
     db = shared.database()
+    sources = db.execute("SELECT DISTINCT source FROM labels INDEXED BY labels_asked").fetchall()
     return {
         "only_class": [row["name"] for row in project.classes(db)],
         "person": [name for (name,) in db.execute("SELECT name FROM people ORDER BY name").fetchall()],
-        "source": [name for (name,) in db.execute("SELECT DISTINCT source FROM labels ORDER BY 1").fetchall()],
+        "source": sorted(name for (name,) in sources),
     }
 
 

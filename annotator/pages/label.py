@@ -1,19 +1,20 @@
 """The label page: claims images, takes answers, undoes them. The page people live in."""
 
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, current_app, jsonify, render_template
+from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from sqlite_utils import Database
 
-from annotator import predictions
+from annotator import predictions, settings
 from annotator.errors import AnnotatorError, NotYours
 from annotator.pages import shared
-from annotator.pages.status import status
+from annotator.pages.status import importing, status
 from annotator.store import db as store
-from annotator.store import labels, overview, queue, rounds
+from annotator.store import examples, labels, overlap, overview, queue, rounds, second_looks, suggestions
 from annotator.store import project as project_store
 
 blueprint = Blueprint("label", __name__)
@@ -57,21 +58,43 @@ def next_images() -> ResponseReturnValue:
             ok=True, items=[], waiting=f"The folder {folder} is not there. Connect its drive; it goes on here."
         )
     with store.write(db):
-        slots = queue.claim(db, tab, shared.person_id(), count, shared.now(), shared.ids(values, "have"))
-    return jsonify(ok=True, items=_items(slots), waiting=None if slots else _why_nothing())
+        asking = settings.asking(db)
+        have, looks = shared.ids(values, "have"), asking.second_look_share
+        slots = queue.claim(db, tab, shared.person_id(), count, shared.now(), have, looks)
+    return jsonify(ok=True, items=_items(slots, asking.suggestion_share), waiting=None if slots else _why_nothing())
 
 
-def _items(slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the browser needs of each slot. Audit images never carry a suggestion."""
+def _items(slots: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
+    """What the browser needs of each slot. Audit images and second looks never carry a suggestion."""
     db = shared.database()
     model = rounds.latest_model(db)
     said: dict[int, predictions.Suggestion] = {}
+    earlier = second_looks.labels(db, [slot["image_id"] for slot in slots if slot["strategy"] == second_looks.STRATEGY])
     shown = overview.faces(db, [slot["image_id"] for slot in slots])
+    seeing, meanings = [image for image, row in shown.items() if not row["audit"]], project_store.class_meanings(db)
     if model:
-        seeing = [image for image, row in shown.items() if not row["audit"]]
         path = shared.instance() / model["folder"] / predictions.FILE
-        said = predictions.read(path, seeing, project_store.class_meanings(db))
-    return [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"])) for slot in slots]
+        said = predictions.read(path, seeing, meanings)
+    items = [_item(slot, shown[slot["image_id"]], model, said.get(slot["image_id"]), share) for slot in slots]
+    blind = {slot["image_id"] for slot in slots if not _is_shown(slot, shown[slot["image_id"]]["sha256"], share)}
+    from_files = suggestions.read(db, [image for image in seeing if image not in said and image not in blind])
+    items = [item | _from_file(from_files.get(item["image"]), meanings) for item in items]
+    return [item | ({"earlier": earlier[item["image"]]} if item["image"] in earlier else {}) for item in items]
+
+
+def _is_shown(slot: dict[str, Any], sha256: str, share: float) -> bool:
+    """Is the suggestion shown? The same for an image whoever asks: its content decides. A second look is blind."""
+    return slot["strategy"] != second_looks.STRATEGY and int(sha256[:8], 16) < share * 2**32
+
+
+def _from_file(said: suggestions.Suggested | None, meanings: predictions.Meanings) -> dict[str, Any]:
+    """What a file suggests, in the form of a model's suggestion; nothing when its class was retired."""
+    class_id = meanings.get(said.class_id) if said else None
+    if said is None or class_id is None:
+        return {}
+    suggestion = {"class": class_id, "confidence": said.confidence, "model": None, "origin": said.origin}
+    suggestion |= {"second": None, "second_confidence": 0.0}
+    return {"suggestion": suggestion | {"probs": {} if said.confidence is None else {class_id: said.confidence}}}
 
 
 def _item(
@@ -79,6 +102,7 @@ def _item(
     image: dict[str, Any],
     model: dict[str, Any] | None,
     said: predictions.Suggestion | None,
+    share: float,
 ) -> dict[str, Any]:
     item = {"image": slot["image_id"], "url": shared.image_url(slot["image_id"], image["sha256"])}
     item |= {key: image[key] for key in ("width", "height")}
@@ -86,6 +110,8 @@ def _item(
     if said is None or model is None:
         return item | {"suggestion": None}
     suggestion = {"class": said.class_id, "confidence": said.confidence, "model": model["number"]}
+    if not _is_shown(slot, image["sha256"], share):
+        return item | {"suggestion": None, "unshown": suggestion}
     suggestion |= {"second": said.second_id, "second_confidence": said.second_confidence, "probs": said.probs}
     return item | {"suggestion": suggestion}
 
@@ -94,16 +120,33 @@ def _why_nothing() -> str:
     """Why there is nothing to label, and what to do."""
     db = shared.database()
     counts = overview.counts(db)
-    if rounds.process(db, "import")["activity"] != "complete":
-        return "The images are still being read. The first one appears here by itself."
+    if reading := importing(db):
+        return reading["error"] or "The images are still being read. The first one appears here by itself."
     if not counts["usable"]:
         aside = f"{counts['problems']} files set aside, see Files"
         return f"No image could be read ({aside}). Add images to the folder and start again."
+    if waiting := overlap.waiting(db):
+        images = "1 image waits" if waiting == 1 else f"{waiting} images wait"
+        return f"There is nothing left for you now: {images} for somebody else's opinion."
     if counts["answered"] < counts["usable"]:
         return "Every image without an answer is on another screen. It comes back here when that one is closed."
     return (
         f"All {counts['usable']} images have an answer. See Progress, or take the labels away with `annotator export`."
     )
+
+
+@blueprint.get("/api/examples")
+def class_examples() -> ResponseReturnValue:
+    """Images that show what a class is, the surest first."""
+    db, class_id = shared.database(), request.args.get("class", -1, type=int)
+    model = rounds.latest_model(db)
+    known = examples.candidates(db, class_id)
+    path = shared.instance() / model["folder"] / predictions.FILE if model else Path()
+    said = predictions.read(path, [row["image_id"] for row in known], project_store.class_meanings(db)) if model else {}
+    sure = {image: each.probs.get(class_id, 0.0) for image, each in said.items()}
+    best = examples.best(known, sure)
+    shown = [{"image": row["image_id"], "url": shared.image_url(row["image_id"], row["sha256"])} for row in best]
+    return jsonify(ok=True, examples=shown)
 
 
 @blueprint.post("/api/label")

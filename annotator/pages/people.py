@@ -1,10 +1,13 @@
-"""The people page: who takes part, as what, and the links that let them in."""
+"""The people page: who takes part, as what, how each works, and the links that let them in."""
+
+from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
 from annotator.errors import AnnotatorError
-from annotator.pages import shared
+from annotator.pages import shared, together
 from annotator.roles import ROLES
 from annotator.store import db as store
 from annotator.store import people
@@ -18,7 +21,7 @@ def page() -> ResponseReturnValue:
     return _page()
 
 
-@blueprint.post("/people")
+@blueprint.post("/people", provide_automatic_options=False)  # those of the page, which more people may call
 def add() -> ResponseReturnValue:
     """A new person, and the link to send; it is shown this once, because only its hash is kept."""
     name, db = request.form.get("name", "")[:100], shared.database()
@@ -54,6 +57,14 @@ def leave(person: int) -> ResponseReturnValue:
 
 
 def _page(name: str = "", secret: str = "", said: str = "") -> str:
-    rows = [row for row in people.everybody(shared.database()) if row["name"] != "import"]
-    link = url_for("account.invitation", secret=secret, _external=True) if secret else ""
-    return render_template("people/index.html", rows=rows, roles=ROLES, invited=name, link=link, said=said)
+    """Annotators see their own line, reviewers everybody's, administrators who may come in too."""
+    db = shared.database()
+    shown: dict[str, Any] = {"roles": ROLES, "invited": name, "said": said}
+    shown["link"] = url_for("account.invitation", secret=secret, _external=True) if secret else ""
+    if current_user.may("people.add"):
+        shown["rows"] = [row for row in people.everybody(db) if row["name"] != "import"]
+    if current_user.may("review.page"):
+        shown |= {"quality": together.quality(db), "pairs": together.pairs(db), "agreed": together.agreed(db)}
+    else:
+        shown["quality"] = together.quality(db, current_user.name)
+    return render_template("people/index.html", **shown)

@@ -4,7 +4,7 @@ from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
 from annotator import replayed
-from annotator.pages import shared, status
+from annotator.pages import shared, status, together
 from annotator.store import db as store
 from annotator.store import rounds
 
@@ -14,7 +14,10 @@ blueprint = Blueprint("progress", __name__)
 @blueprint.get("/progress")
 def page() -> ResponseReturnValue:
     found = replayed.read(shared.instance())
-    return render_template("progress/index.html", progress=status.progress(shared.database()), replay=found)
+    db = shared.database()
+    return render_template(
+        "progress/index.html", progress=status.progress(db), replay=found, agreed=together.agreed(db)
+    )
 
 
 @blueprint.get("/api/progress")

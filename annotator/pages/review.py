@@ -31,6 +31,8 @@ def page() -> ResponseReturnValue:
         if rows is None:
             return redirect(_address())
         shown = _shown(db, rows)
+    work = _choice("work", ("1",)) and _address()  # conflicts come up one after the other
+    shown["boot"] |= {"work": work, "more": bool(later or earlier)}
     shown |= {"links": {"earlier": earlier, "later": later, "first": _address()}, "like": like}
     shown |= {"wanted": wanted, "filtered": replace(wanted, status="") != Filter(), "sort": sort, "sorts": SORTS}
     return render_template("review/index.html", **shown)

@@ -6,15 +6,17 @@ from typing import Any
 
 from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
+from sqlite_utils import Database
 
 from annotator import settings
 from annotator.errors import AnnotatorError
 from annotator.pages import shared
 from annotator.store import db as store
-from annotator.store import project
+from annotator.store import overlap, project
 from learner.acquisition import STRATEGIES, for_people
-from learner.config import LoopSettings, as_dict
+from learner.config import LoopSettings
 from learner.errors import LearnerError
+from learner.settings import as_dict
 from learner.training import METHODS
 
 blueprint = Blueprint("settings", __name__)
@@ -33,11 +35,14 @@ STAGES = {
 
 @blueprint.get("/settings")
 def page() -> ResponseReturnValue:
-    chosen = project.facts(shared.database()).get("learning", {})
+    facts = project.facts(shared.database())
+    chosen = facts.get("learning", {})
     methods = [_row(name, row, chosen, "method") for name, row in METHODS.items()]
     strategies = [_row(name, STRATEGIES[name], chosen, "strategy") for name in for_people()]
-    loop = list(_fields(LoopSettings, chosen.get("loop", {})))
-    return render_template("settings/index.html", methods=methods, strategies=strategies, loop=loop, stages=STAGES)
+    parts = {"loop": LoopSettings, "asking": settings.Asking}
+    shown = {name: list(_fields(cls, chosen.get(name, {}))) for name, cls in parts.items()}
+    shown["together"] = list(_fields(settings.Together, facts.get(overlap.KEY, {})))
+    return render_template("settings/index.html", methods=methods, strategies=strategies, stages=STAGES, **shown)
 
 
 def _row(name: str, row: Any, chosen: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -70,13 +75,31 @@ def save() -> ResponseReturnValue:
     given = shared.body()
     db = shared.database()
     with store.write(db):
-        chosen = _merged(project.facts(db).get("learning", {}), given)
+        facts = project.facts(db)
+        chosen = _merged(facts.get("learning", {}), given)
         try:
             found = settings.learning(chosen)
+            people = settings.together(_texts(given, overlap.KEY, {}))
         except LearnerError as error:
             raise AnnotatorError(str(error)) from None
         project.put(db, learning=chosen)
-    return jsonify(ok=True, method=found.method.name, strategy=found.strategy.name, loop=as_dict(found.loop))
+        _ask_together(db, facts, people)
+    return jsonify(
+        ok=True,
+        method=found.method.name,
+        strategy=found.strategy.name,
+        loop=as_dict(found.loop),
+        asking=as_dict(found.asking),
+    )
+
+
+def _ask_together(db: Database, facts: Mapping[str, Any], people: settings.Together) -> None:
+    """Images that were answered before follow at once, where that is new. Call inside `write`."""
+    usual = as_dict(settings.Together())
+    values = {key: value for key, value in as_dict(people).items() if value != usual[key]}
+    if values != facts.get(overlap.KEY, {}):
+        project.put(db, together=values)
+        overlap.follow(db)
 
 
 def _merged(old: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +109,7 @@ def _merged(old: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         chosen[kind] = shared.field(given, kind, str, limit=100)
         same = old.get(kind) == chosen[kind]
         chosen[f"{kind}_settings"] = _texts(given, f"{kind}_settings", old.get(f"{kind}_settings", {}) if same else {})
-    return chosen | {"loop": _texts(given, "loop", old.get("loop", {}))}
+    return chosen | {name: _texts(given, name, old.get(name, {})) for name in ("loop", "asking")}
 
 
 def _texts(given: dict[str, Any], name: str, old: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from sqlite_utils import Database
 from werkzeug.exceptions import HTTPException
 
 from annotator.errors import AnnotatorError, OtherPerson, OtherProject
+from annotator.store import browse, project
 from annotator.store import db as store
-from annotator.store import project
+from annotator.store.pool import Pool, Taken
 
 CODES: dict[type[Exception], str] = {  # for programs
     CSRFError: "stale-token", OtherProject: "other-project", OtherPerson: "other-person"
@@ -27,11 +28,12 @@ def instance() -> Path:
 
 
 def database() -> Database:
-    """The connection of this request."""
-    if "db" not in g:
-        g.db = store.connect(instance() / store.FILE)
-    db: Database = g.db
-    return db
+    """The connection of this request, which nobody else uses until it is answered."""
+    if "store" not in g:
+        pool: Pool = current_app.extensions["store"]
+        g.store = pool.take()
+    taken: Taken = g.store
+    return taken.db
 
 
 def person_id() -> int:
@@ -81,22 +83,32 @@ def ids(values: dict[str, Any], name: str, limit: int = 5000) -> list[int]:
 def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
     """Menu and project for every template; one connection per request; errors in one shape."""
 
+    app.extensions["store"] = Pool(Path(app.instance_path) / store.FILE)
+
     @app.context_processor
     def for_templates() -> dict[str, Any]:
         if not current_user.is_authenticated:
             return {"project": {}, "me": None, "pages": []}  # strangers do not learn the project's name
         pages = [(endpoint, url_for(endpoint), title) for endpoint, title in menu if current_user.may(endpoint)]
-        return {"project": app.config["PROJECT"], "me": current_user, "pages": pages}
+        return {"project": app.config["PROJECT"], "me": current_user, "pages": pages, "conflicts": _conflicts()}
 
     @app.teardown_appcontext
     def close(error: BaseException | None) -> None:
-        if "db" in g:
-            g.pop("db").close()
+        if "store" in g:
+            app.extensions["store"].give_back(g.pop("store"), spoiled=error is not None or "spoiled" in g)
 
     app.register_error_handler(AnnotatorError, lambda error: _answer(error.status, str(error), CODES.get(type(error))))
     app.register_error_handler(sqlite3.Error, _store_failed)
     app.register_error_handler(OSError, _store_failed)
     app.register_error_handler(HTTPException, _http_failed)
+
+
+def _conflicts() -> int:
+    """For those who decide them; 0 where the store cannot be asked, which the page says already."""
+    try:
+        return browse.conflicts(database()) if current_user.may("review.page") else 0
+    except (sqlite3.Error, AnnotatorError):
+        return 0
 
 
 def _http_failed(error: HTTPException) -> ResponseReturnValue:
@@ -108,6 +120,7 @@ def _http_failed(error: HTTPException) -> ResponseReturnValue:
 
 def _store_failed(error: Exception) -> ResponseReturnValue:
     """A full or broken disk, a lock that was never released: the browser keeps the answer and tries again."""
+    g.spoiled = True
     current_app.logger.error("the store failed: %s", error)
     return _answer(503, store.explain(error))
 

@@ -1,21 +1,24 @@
 """Where the project stands, in one dictionary: for the pages, `annotator status` and tests."""
 
 import json
+import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
-from annotator.store import labels, overview, rounds
+from annotator.store import anchoring, labels, overview, rounds
 from annotator.store import project as project_store
 
+KILLED = "the last look for new images was killed; look again, on the Files page or with `annotator rescan`"
 MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a smaller audit must be complete
 
 
 def status(db: Database) -> dict[str, Any]:
     """See docs/api.md."""
     now = time.time()
-    counts = _counts(db)
+    counts = _seldom(db, overview.counts)
     needed = min(MIN_AUDIT, counts["audit"])
     model = rounds.latest_model(db)
     return {
@@ -34,19 +37,27 @@ def status(db: Database) -> dict[str, Any]:
     }
 
 
-_last: dict[str, tuple[float, dict[str, int]]] = {}  # file -> (good until, counts)
+T = TypeVar("T")
+_last: dict[tuple[str, Any], tuple[float, Any]] = {}  # file, what counts -> (good until, counts)
+_turn = threading.Lock()
 
 
-def _counts(db: Database) -> dict[str, int]:
-    """Counted anew each time, unless that takes long: then for no more than a twentieth of the time."""
-    file = db.execute("PRAGMA database_list").fetchone()[2]
+def _seldom(db: Database, count: Callable[[Database], T]) -> T:
+    """Counted anew each time, unless that takes long: then by one alone, and for a twentieth of the time at most."""
+    key = (db.execute("PRAGMA database_list").fetchone()[2], count)
+    until, counts = _last.get(key, (0.0, None))
+    if time.monotonic() < until or (until and _turn.locked()):
+        found: T = counts
+        return found
+    with _turn:
+        return _count(db, key)
+
+
+def _count(db: Database, key: tuple[str, Callable[[Database], T]]) -> T:
     started = time.monotonic()
-    until, counts = _last.get(file, (0.0, {}))
-    if started < until:
-        return counts
-    counts = overview.counts(db)
+    counts = key[1](db)
     took = time.monotonic() - started
-    _last[file] = (started + 20 * took if took > 0.02 else 0.0, counts)
+    _last[key] = (started + 20 * took if took > 0.02 else 0.0, counts)
     return counts
 
 
@@ -62,7 +73,8 @@ def importing(db: Database) -> dict[str, Any] | None:
     row = rounds.process(db, "import")
     if row["activity"] == "complete":
         return None
-    return {key: row[key] for key in ("activity", "done", "total", "error")}
+    found = {key: row[key] for key in ("activity", "done", "total", "error")}
+    return found | {"activity": "stopped", "error": KILLED} if rounds.was_killed(row) else found
 
 
 def accuracy(row: dict[str, Any] | None, needed: int) -> dict[str, Any] | None:
@@ -84,7 +96,8 @@ def progress(db: Database) -> dict[str, Any]:
     classes = [{**row, "labels": counts.get(row["id"], 0)} for row in project_store.classes(db)]
     now = status(db)
     needed = now["audit"]["needed"]
-    return {"status": now, "classes": classes, "rounds": [_round(row, needed) for row in rounds.finished(db)]}
+    told = [_round(row, needed) for row in rounds.finished(db)]
+    return {"status": now, "classes": classes, "rounds": told, "anchoring": _seldom(db, anchoring.agreement)}
 
 
 def _round(row: dict[str, Any], needed: int) -> dict[str, Any]:

@@ -2,7 +2,15 @@
 
 from sqlite_utils import Migrations
 
-from annotator.schema import m001_start, m002_rounds_given_up, m003_people, m004_classes, m005_review
+from annotator.schema import (
+    m001_start,
+    m002_rounds_given_up,
+    m003_people,
+    m004_classes,
+    m005_review,
+    m006_overlap,
+    m007_suggestions,
+)
 
 migrations = Migrations("annotator")
 
@@ -12,5 +20,7 @@ for module in (
     m003_people,
     m004_classes,
     m005_review,
+    m006_overlap,
+    m007_suggestions,
 ):
     migrations(name=module.__name__.rpartition(".")[2])(module.apply)

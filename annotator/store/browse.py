@@ -186,10 +186,15 @@ def _faces(db: Database, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def counts(db: Database) -> dict[str, int]:
     """Status -> images that can be seen."""
-    sql = """SELECT status, count(*) FROM states
-        WHERE image_id NOT IN (SELECT id FROM images WHERE aside IS NOT NULL) GROUP BY status"""
-    found = dict(db.execute(sql).fetchall())
-    return {name: found.get(status, 0) for name, status in STATUSES.items()}
+    found = overview.statuses(db)
+    return {name: found[status] for name, status in STATUSES.items()}
+
+
+def conflicts(db: Database) -> int:
+    """Images that people disagree on and no reviewer has decided."""
+    sql = """SELECT count(*) FROM states WHERE status = 'conflict'
+        AND image_id NOT IN (SELECT id FROM images WHERE aside IS NOT NULL)"""
+    return int(db.execute(sql).fetchone()[0])
 
 
 def names(db: Database, image_ids: Iterable[int]) -> dict[int, list[str]]:

@@ -15,6 +15,11 @@ from annotator.store import queue
 from annotator.store.db import utc_now
 from annotator.store.project import classes, count_up, counter, free_key, insert_class
 
+# images and the class that they count as, retired or not; the few of a retired one are looked up in the view
+_COUNTING = """(SELECT image_id, class_id FROM states WHERE class_id IS NOT NULL
+    UNION ALL SELECT image_id, (SELECT class_id FROM current WHERE current.image_id = states.image_id)
+    FROM states WHERE status = 'retired')"""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -45,9 +50,9 @@ class Plan:
 
 def everything(db: Database) -> list[dict[str, Any]]:
     """Every class that there is or was, with `labels`: how many images count as it."""
-    sql = """SELECT classes.*, into_class.name AS into_name, coalesce(n, 0) AS labels
+    sql = f"""SELECT classes.*, into_class.name AS into_name, coalesce(n, 0) AS labels
         FROM classes LEFT JOIN classes AS into_class ON into_class.id = classes.merged_into
-        LEFT JOIN (SELECT class_id, count(*) AS n FROM current WHERE status IN ('label', 'retired') GROUP BY class_id)
+        LEFT JOIN (SELECT class_id, count(*) AS n FROM {_COUNTING} GROUP BY class_id)
             AS counted ON counted.class_id = classes.id ORDER BY classes.position, classes.id"""
     return list(db.query(sql))
 
@@ -100,8 +105,8 @@ def changes(db: Database, limit: int = 50) -> list[dict[str, Any]]:
 
 def _images_of(db: Database, class_id: int) -> list[int]:
     """The images that count as this class and can be asked."""
-    sql = """SELECT image_id FROM current JOIN images ON images.id = image_id
-        WHERE class_id = ? AND status IN ('label', 'retired') AND aside IS NULL AND row IS NOT NULL ORDER BY shuffle"""
+    sql = f"""SELECT image_id FROM {_COUNTING} JOIN images ON images.id = image_id
+        WHERE class_id = ? AND aside IS NULL AND row IS NOT NULL ORDER BY shuffle"""
     return [image for (image,) in db.execute(sql, [class_id]).fetchall()]
 
 
@@ -263,8 +268,7 @@ ACTIONS: dict[str, Callable[[Database, Change], Plan]] = {
 
 def _count(db: Database, class_id: int) -> int:
     """Images that count as this class, retired or not."""
-    sql = "SELECT count(*) FROM current WHERE class_id = ? AND status IN ('label', 'retired')"
-    return int(db.execute(sql, [class_id]).fetchone()[0])
+    return int(db.execute(f"SELECT count(*) FROM {_COUNTING} WHERE class_id = ?", [class_id]).fetchone()[0])
 
 
 def _count_said(db: Database, class_id: int) -> int:

@@ -67,21 +67,28 @@ _FILE = "files.path AS file, files.name AS path, images.id AS image, sha256, wid
 _LABELED = """SELECT {file}, classes.id AS class_id, classes.name AS class, people.name AS person, current.status,
         round, source, strategy, score, probability, model, suggested.name AS suggested, suggestion_shown, via,
         seconds, labels.created, uuid{people}
-    FROM current
-    JOIN labels ON labels.id = (
-        SELECT max(id) FROM answers
-        WHERE image_id = current.image_id AND kind = 'label' AND class_id = current.class_id{answer})
-    JOIN images ON images.id = current.image_id
-    JOIN files ON files.image_id = images.id AND (NOT files.missing OR images.aside IS NOT NULL)
+    FROM {order}
+    JOIN images ON images.id = current.image_id AND (NOT files.missing OR images.aside IS NOT NULL)
+    JOIN labels ON labels.id = {answer}
     JOIN classes ON classes.id = current.class_id
     JOIN people ON people.id = person_id
     LEFT JOIN classes AS suggested ON suggested.id = suggested_id
     WHERE current.status = 'label'{image}"""
-_UNLABELED = """SELECT {file}, NULL, NULL, NULL, coalesce(current.status, ''),
+_UNLABELED = """SELECT {file}, NULL, NULL, NULL, coalesce(nullif(current.status, 'unlabeled'), ''),
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL{people}
-    FROM files JOIN images ON images.id = files.image_id
-    LEFT JOIN (SELECT image_id, status FROM current{some}) AS current ON current.image_id = images.id
-    WHERE coalesce(current.status, '') <> 'label' AND NOT files.missing AND images.aside IS NULL{image}"""
+    FROM {order}
+    JOIN images ON images.id = current.image_id
+    WHERE current.status <> 'label' AND NOT files.missing AND images.aside IS NULL{image}"""
+# all in the order of their paths, so that nothing has to be sorted; or from some images to their files
+_BY_PATH = "files CROSS JOIN states AS current ON current.image_id = files.image_id"
+_BY_IMAGE = "states AS current CROSS JOIN files ON files.image_id = current.image_id"
+_SAYS_SO = """(SELECT max(id) FROM answers
+        WHERE image_id = current.image_id AND kind = 'label' AND class_id = current.class_id{answer})"""
+# most often the newest answer of all; the view is asked only for the others
+_NEWEST_SAYS_SO = f"""coalesce(
+        (SELECT id FROM labels AS newest WHERE id = current.latest AND kind = 'label' AND current.class_id =
+            coalesce((SELECT counts_as FROM classes WHERE classes.id = newest.class_id), newest.class_id)),
+        {_SAYS_SO.format(answer="")})"""
 _PEOPLE = """, (SELECT json_group_array(name) FROM (
         SELECT DISTINCT p.name FROM answers AS a JOIN people AS p ON p.id = a.person_id
         WHERE a.image_id = current.image_id AND a.kind = 'label' AND a.class_id = current.class_id
@@ -101,12 +108,13 @@ def labeled(
     """
     values = {"since": moment(filters.since), "person": filters.person, "source": filters.source}
     values["names"] = json.dumps(filters.only_class)
-    parts = {"file": _FILE, "answer": _on_answers(filters), "people": _PEOPLE if people else ""}
-    audit = _AUDIT[filters.audit]
-    sql = _LABELED.format(**parts, image=audit + _on_labels(filters) + _among("current.image_id", images))
+    some = _on_answers(filters)
+    parts = {"file": _FILE, "answer": _SAYS_SO.format(answer=some) if some else _NEWEST_SAYS_SO}
+    parts |= {"people": _PEOPLE if people else "", "order": _BY_PATH if images is None else _BY_IMAGE}
+    image = _AUDIT[filters.audit] + _among("current.image_id", images)
+    sql = _LABELED.format(**parts, image=image + _on_labels(filters))
     if filters.unlabeled:
-        parts |= {"people": ", '[]'" if people else "", "some": _among("image_id", images, "WHERE")}
-        sql += " UNION ALL " + _UNLABELED.format(**parts, image=audit + _among("images.id", images))
+        sql += " UNION ALL " + _UNLABELED.format(**parts | {"people": ", '[]'" if people else ""}, image=image)
     return db.query(sql + " ORDER BY file", values)
 
 
@@ -124,6 +132,6 @@ def _on_labels(filters: Filters) -> str:
     return some + (_AGREED if filters.agreed else "")
 
 
-def _among(column: str, images: Iterable[int] | None, word: str = "AND") -> str:
-    """A list of ids reaches into the view `current`: the others are not looked at."""
-    return "" if images is None else f" {word} {column} IN ({','.join(str(int(image)) for image in images)})"
+def _among(column: str, images: Iterable[int] | None) -> str:
+    """Only these."""
+    return "" if images is None else f" AND {column} IN ({','.join(str(int(image)) for image in images)})"

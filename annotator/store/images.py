@@ -7,6 +7,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from annotator.errors import NotFound
+from annotator.store import overlap
 from annotator.store.db import utc_now
 
 MISSING = "its file is missing"
@@ -41,9 +42,11 @@ def get(db: Database, image_id: int) -> dict[str, Any]:
 
 def counts(db: Database) -> dict[str, int]:
     """{images: that can be asked, audit: how many of them, aside: files and images that cannot be used}."""
-    sql = "SELECT count(*), coalesce(sum(audit), 0) FROM images WHERE aside IS NULL AND row IS NOT NULL"
-    images, audit = db.execute(sql).fetchone()
-    aside = db.execute(f"SELECT count(*) FROM ({_ASIDE})").fetchone()[0]
+    sql = f"""SELECT (SELECT count(*) FROM images)
+        - (SELECT count(*) FROM images WHERE aside IS NOT NULL OR row IS NULL),
+        (SELECT count(*) FROM images INDEXED BY images_audit WHERE audit = 1 AND aside IS NULL AND row IS NOT NULL),
+        (SELECT count(*) FROM ({_ASIDE}))"""
+    images, audit, aside = db.execute(sql).fetchone()
     return {"images": images, "audit": audit, "aside": aside}
 
 
@@ -65,9 +68,9 @@ def lack_pixels(db: Database) -> bool:
 
 
 # a file that moved is not missing: its image has another one
-_ASIDE = """SELECT files.name AS name, coalesce(files.problem, images.aside) AS reason
-    FROM files LEFT JOIN images ON images.id = files.image_id
-    WHERE files.problem IS NOT NULL OR images.aside IS NOT NULL"""
+_ASIDE = """SELECT name, problem AS reason FROM files WHERE problem IS NOT NULL
+    UNION ALL SELECT name, aside FROM images CROSS JOIN files ON files.image_id = images.id AND problem IS NULL
+    WHERE aside IS NOT NULL"""
 
 
 def with_pixels(db: Database) -> dict[str, int]:
@@ -110,7 +113,9 @@ def settle(db: Database, image_ids: Collection[int]) -> None:
     """Set images aside whose files are all missing; take back those that were found. Call inside `write`."""
     chosen = f"id IN ({_listed(image_ids)})"
     found = "EXISTS (SELECT 1 FROM files WHERE image_id = images.id AND NOT missing)"
-    db.execute(f"UPDATE images SET aside = NULL WHERE {chosen} AND aside = ? AND {found}", [MISSING])
+    back = db.execute(f"UPDATE images SET aside = NULL WHERE {chosen} AND aside = ? AND {found}", [MISSING])
+    if back.rowcount:
+        overlap.follow(db)
     db.execute(f"UPDATE images SET aside = ? WHERE {chosen} AND aside IS NULL AND NOT {found}", [MISSING])
     gone = f"SELECT id FROM images WHERE {chosen} AND aside IS NOT NULL"
     db.execute(f"DELETE FROM queue WHERE image_id IN ({gone})")
@@ -125,6 +130,7 @@ def limit_audit(db: Database, most: int) -> None:
         SELECT id FROM images WHERE audit = 1
         ORDER BY EXISTS (SELECT 1 FROM labels WHERE image_id = images.id) DESC, shuffle LIMIT ?)"""
     db.execute(sql, [most])
+    db.execute("DELETE FROM queue WHERE source = 'audit' AND image_id IN (SELECT id FROM images WHERE audit = 0)")
 
 
 def _listed(ids: Iterable[int]) -> str:

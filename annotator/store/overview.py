@@ -1,5 +1,6 @@
 """The numbers that pages show of the whole project."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,12 +11,25 @@ from annotator.store import images
 
 def counts(db: Database) -> dict[str, int]:
     """usable images; how many are in the audit, have an answer, have a label, are both; problems: files set aside."""
-    sql = """SELECT count(*) AS answered, coalesce(sum(status = 'label'), 0) AS labeled,
-        coalesce(sum(status = 'label' AND audit), 0) AS audit_labeled
-        FROM current JOIN images ON images.id = current.image_id WHERE aside IS NULL"""
     there = images.counts(db)
-    answers = next(db.query(sql))
-    return {"usable": there["images"], "audit": there["audit"], "problems": there["aside"], **answers}
+    by_status = statuses(db)
+    answered = by_status.total() - by_status["unlabeled"]
+    found = {"usable": there["images"], "audit": there["audit"], "problems": there["aside"]}
+    return found | {"answered": answered, "labeled": by_status["label"], "audit_labeled": _audit_labeled(db)}
+
+
+def statuses(db: Database) -> Counter[str]:
+    """Status -> images that can be seen."""
+    every = Counter(dict(db.execute("SELECT status, count(*) FROM states GROUP BY status").fetchall()))
+    sql = """SELECT status, count(*) FROM images CROSS JOIN states ON image_id = images.id
+        WHERE aside IS NOT NULL GROUP BY status"""
+    return every - Counter(dict(db.execute(sql).fetchall()))
+
+
+def _audit_labeled(db: Database) -> int:
+    sql = """SELECT count(*) FROM images INDEXED BY images_audit JOIN states ON image_id = images.id
+        WHERE audit = 1 AND aside IS NULL AND status = 'label'"""
+    return int(db.execute(sql).fetchone()[0])
 
 
 def faces(db: Database, image_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
@@ -28,7 +42,8 @@ def faces(db: Database, image_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
 def duplicates(db: Database, limit: int = 1000) -> list[dict[str, str]]:
     """[{name, same_as}]: files whose content another file, first by name, has too. They are asked once."""
     sql = """SELECT files.name AS name, first.name AS same_as FROM files
-        JOIN (SELECT image_id, min(name) AS name FROM files WHERE NOT missing GROUP BY image_id HAVING count(*) > 1)
-            AS first USING (image_id)
+        JOIN (SELECT image_id, min(name) AS name FROM files WHERE NOT missing AND image_id IN (
+                SELECT image_id FROM files WHERE image_id IS NOT NULL GROUP BY image_id HAVING count(*) > 1)
+            GROUP BY image_id HAVING count(*) > 1) AS first USING (image_id)
         WHERE files.name <> first.name AND NOT files.missing ORDER BY files.name LIMIT ?"""
     return list(db.query(sql, [limit]))

@@ -21,6 +21,12 @@ def facts(db: Database) -> dict[str, Any]:
     return {row["key"]: json.loads(row["value"]) for row in db.query("SELECT key, value FROM project")}
 
 
+def fact(db: Database, key: str) -> Any:
+    """One of them; None where there is none of that name."""
+    row = db.execute("SELECT value FROM project WHERE key = ?", [key]).fetchone()
+    return json.loads(row[0]) if row else None
+
+
 def put(db: Database, **values: Any) -> None:
     """Set facts. Call inside `write`."""
     for key, value in values.items():
@@ -114,6 +120,11 @@ def counter(db: Database, name: str) -> int:
     """Where a counter stands; 0 when it never counted."""
     row = db.execute("SELECT value FROM counters WHERE name = ?", [name]).fetchone()
     return int(row[0]) if row else 0
+
+
+def people_names(db: Database) -> dict[int, str]:
+    """Id -> name of everybody who ever answered or was invited."""
+    return dict(db.execute("SELECT id, name FROM people").fetchall())
 
 
 def person_id(db: Database, name: str) -> int:

@@ -88,7 +88,7 @@ class Lease:
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self._clock = name, clock
-        self.owner = f"{_here()}/{os.getpid()}/{uuid.uuid4().hex}"
+        self.owner = this_process()
         self._seen: tuple[str, float] | None = None  # another's heartbeat, and since when it is the same
         self._since = 0.0
 
@@ -117,6 +117,16 @@ class Lease:
 def is_alive(row: dict[str, Any], now: float) -> bool:
     """Was the process of this row seen lately? For people to see; who may be the owner is for Lease to say."""
     return row["owner"] is not None and not _is_gone(row["owner"]) and abs(now - row["heartbeat"]) < STALE_SECONDS
+
+
+def this_process() -> str:
+    """As an owner: on which machine, its id there, and something that no other has."""
+    return f"{_here()}/{os.getpid()}/{uuid.uuid4().hex}"
+
+
+def was_killed(row: dict[str, Any]) -> bool:
+    """Is the process of this row gone without having said so?"""
+    return row["owner"] is not None and _is_gone(row["owner"])
 
 
 @functools.cache

@@ -6,8 +6,8 @@ A strategy is `select(candidates, size, rng, settings) -> Picks`, in asking orde
 from dataclasses import dataclass
 
 from learner.acquisition import settings
-from learner.config import NoSettings
 from learner.registry import Row
+from learner.settings import NoSettings
 
 _PROBS = frozenset({"probs"})
 _MC = frozenset({"mc"})  # mean_probs and expected_entropy

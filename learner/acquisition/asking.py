@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 
 from learner.acquisition.candidates import Candidates, Picks, Select
 from learner.acquisition.distances import parts, squared_distances
-from learner.config import Choice
 from learner.data import BoolArray, IntArray
+from learner.settings import Choice
 
 
 @dataclass(frozen=True)

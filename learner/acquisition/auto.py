@@ -4,7 +4,7 @@ import numpy as np
 
 from learner.acquisition import STRATEGIES
 from learner.acquisition.candidates import Candidates, Picks
-from learner.config import NoSettings
+from learner.settings import NoSettings
 
 # labels per class, on average, from which a strategy asks; the last one that holds counts
 SCHEDULE: dict[str, tuple[tuple[float, str], ...]] = {

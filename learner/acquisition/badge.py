@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from learner.acquisition.candidates import Candidates, Picks
-from learner.config import NoSettings
 from learner.device import generator
+from learner.settings import NoSettings
 
 
 def select_badge(candidates: Candidates, size: int, rng: np.random.Generator, settings: NoSettings) -> Picks:

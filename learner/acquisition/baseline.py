@@ -3,8 +3,8 @@
 import numpy as np
 
 from learner.acquisition.candidates import Candidates, Picks
-from learner.config import NoSettings
 from learner.data import IntArray
+from learner.settings import NoSettings
 
 
 def select_random(candidates: Candidates, size: int, rng: np.random.Generator, settings: NoSettings) -> Picks:

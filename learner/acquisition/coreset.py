@@ -6,8 +6,8 @@ from torch import Tensor
 
 from learner.acquisition.candidates import Candidates, Picks
 from learner.acquisition.distances import nearest_squared, parts, squared_distances
-from learner.config import NoSettings
 from learner.device import generator
+from learner.settings import NoSettings
 
 BLOCK = 64  # images looked at together
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from learner.config import setting
+from learner.settings import setting
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from typing import Any
 
 from learner import datasets, oracles
 from learner.acquisition import STRATEGIES
-from learner.config import Choice, LoopSettings, resolve
+from learner.config import LoopSettings
 from learner.errors import BadSetting, UnknownName
 from learner.registry import Row, lookup
+from learner.settings import Choice, resolve
 from learner.simulate import Cell
 from learner.training import METHODS
 

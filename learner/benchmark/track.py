@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from learner.config import as_dict
 from learner.errors import LearnerError
+from learner.settings import as_dict
 from learner.simulate import Cell
 
 LONGEST = 6000  # characters of a parameter that every store of MLflow keeps

@@ -11,11 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from learner.config import DatasetSettings, FolderSettings, resolve
+from learner.config import DatasetSettings, FolderSettings
 from learner.datasets.source import Dataset, Source, divided
 from learner.errors import UnknownName
 from learner.registry import Row
 from learner.registry import options as read_options
+from learner.settings import resolve
 
 __all__ = ["DATASETS", "Dataset", "Source", "load"]
 

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.config import AutoencoderFeatures, BackboneFeatures, DecFeatures, NoSettings, PcaFeatures, resolve
+from learner.config import AutoencoderFeatures, BackboneFeatures, DecFeatures, PcaFeatures
 from learner.data import ByteArray, ImageSet
 from learner.errors import UnknownName
 from learner.events import Event, Progress
 from learner.registry import Row, lookup, options
+from learner.settings import NoSettings, resolve
 
 FloatArray = NDArray[np.float32]
 Report = Callable[[Event], None]

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from learner.config import NoSettings, PcaFeatures
+from learner.config import PcaFeatures
 from learner.data import ByteArray, ImageSet
 from learner.features import FloatArray, Report
 from learner.models.head import PixelHead, low_resolution
+from learner.settings import NoSettings
 
 SIDE = 16  # pixels a side that are kept
 SAMPLE = 20_000  # images that principal components are fitted to

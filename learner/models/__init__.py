@@ -4,8 +4,8 @@ Each has `features(x) -> (N, H)`, a `head` with dropout before its linear layer,
 its row takes to build it again. It normalises inside, so that saved weights need nothing else.
 """
 
-from learner.config import NoSettings
 from learner.registry import Row
+from learner.settings import NoSettings
 
 MODELS: dict[str, Row] = {
     "wrn": Row(

@@ -44,6 +44,11 @@ class Backbone(Embedded):
         mean, std = (cfg.mean, cfg.std) if normalize else ((0.0,) * 3, (1.0,) * 3)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        # for whoever reads model.json: the net's weights may have terms of use of their own
+        self.about = {
+            "normalization": {"mean": list(mean), "std": list(std)},
+            "pretrained": {"name": name, "license": cfg.license or "see where the weights come from"},
+        }
 
     def embed(self, x: Tensor) -> Tensor:
         x = (resized(x, self.size) - self.mean) / self.std

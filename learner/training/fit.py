@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from learner import checkpoint
-from learner.config import as_dict
 from learner.events import Progress
+from learner.settings import as_dict
 from learner.training import Classifier, Task, scratch
 
 FILE = "training.safetensors"  # of a training that is not finished

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from annotator import predictions
 from annotator.errors import NotFound
-from annotator.store import browse, classes, labels, project
+from annotator.store import browse, classes, labels, overview, project
 from annotator.store import db as store
 from annotator.store.browse import Filter, Key
 from annotator.store.labels import Answer
@@ -372,3 +372,34 @@ def test_after_classes_changed_the_page_speaks_of_those_of_now(people, instance,
         said = now.get(row["image_id"])
         assert row["predicted"] == (said.class_id if said else None) != 2
         assert said is None or row["confidence"] == pytest.approx(said.confidence)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_said_of_other_classes_is_kept_once_beside_its_round_if_it_can_be(
+    people, instance, probs, kept, monkeypatch
+):
+    change(people, action="merge", class_id=2, into=1)
+    if not kept:
+        monkeypatch.setattr(predictions, "write", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+    for _ in range(2):
+        with browse.reading(instance) as db:
+            rows = browse.page(db, Filter(), "name", count=50)
+    said = {row["image_id"]: row["confidence"] for row in rows if row["predicted"] == 1}
+    assert said == pytest.approx(dict.fromkeys(probs, 1.0))  # one class is left to say
+    assert len(list((instance / "rounds/1").glob("predictions-*.db"))) == kept
+    assert predictions.read_all(instance / "rounds/1" / predictions.FILE, {1: 1, 2: 1}).keys() == set(probs)
+
+
+def test_the_numbers_of_the_project_are_those_of_the_view(people, instance, probs):
+    change(people, action="retire", class_id=1)
+    with store.write(people):
+        people.execute("UPDATE images SET audit = id % 2")
+        people.execute("UPDATE images SET aside = 'broken' WHERE id % 7 = 0")
+    stands = people.execute("SELECT image_id, status, class_id FROM current").fetchall()
+    seen = [row for row in stands if row[0] % 7]
+    counts, rows = overview.counts(people), classes.everything(people)
+    assert counts["answered"] == len(seen)
+    assert counts["labeled"] == sum(status == "label" for _, status, _ in seen)
+    assert counts["audit_labeled"] == sum(status == "label" and image % 2 for image, status, _ in seen)
+    by_class = Counter(class_id for _, status, class_id in stands if status in ("label", "retired"))
+    assert {row["id"]: row["labels"] for row in rows} == {row["id"]: by_class[row["id"]] for row in rows}

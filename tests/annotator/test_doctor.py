@@ -1,6 +1,7 @@
 """What can be wrong with a project is found, named and comes with advice; what is fine is not complained of."""
 
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from annotator import disk, doctor, seeing
 from annotator.cli import main
 from annotator.store import db as store
-from annotator.store import rounds
+from annotator.store import rounds, states
 from learner.data import ImageSet
 from learner.features import quality
 
@@ -46,6 +47,10 @@ FAULTS = {  # what is done to an instance -> (check, level, said)
         lambda i: change(i, "DELETE FROM images WHERE id = (SELECT image_id FROM labels LIMIT 1)"),
         "integrity", "problem", "name something that is not there",
     ),
+    "an image kept as another class": (
+        lambda i: change(i, "UPDATE states SET class_id = 3 - class_id WHERE status = 'label'"),
+        "states", "problem", "images are kept as something else",
+    ),
     "no images": (lambda i: shutil.rmtree(i.parent / "photos"), "images", "problem", "is not there"),
     "half of a model": (
         lambda i: next(i.glob("rounds/*/model.json")).unlink(), "models", "problem", "lacks model.json",
@@ -71,7 +76,8 @@ def test_a_healthy_project_has_nothing_to_complain_of(learned):
     findings = doctor.examine(learned)
     assert [f for f in findings if f.level != "ok" and f.check not in ("GPU", "memory", "disk space")] == []
     checks = ("schema", "integrity", "append-only", "images", "set aside", "duplicates", "learner", "import")
-    assert {*checks, "models", "permissions", "leftovers", "disk space", "memory", "GPU"} == {f.check for f in findings}
+    checks += ("models", "states")
+    assert {*checks, "permissions", "leftovers", "disk space", "memory", "GPU"} == {f.check for f in findings}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -145,3 +151,15 @@ def test_looking_at_features_changes_nothing(instance, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in instance.rglob("*") if not path.name.endswith("-shm")}
     assert seeing.compare(instance).known > 0
     assert {path: path.stat().st_mtime_ns for path in instance.rglob("*") if not path.name.endswith("-shm")} == before
+
+
+@pytest.mark.parametrize(
+    "harm", ["DELETE FROM states", "UPDATE states SET status = 'skip'", "UPDATE states SET latest = 1"]
+)
+def test_the_advice_repairs_what_is_kept_of_the_images(learned, harm):
+    change(learned, harm)
+    db = store.connect(learned / store.FILE)
+    assert states.wrong(db)
+    change(learned, re.search("\\'(UPDATE .*)\\'", states.REPAIR).group(1))
+    assert states.wrong(db) == []
+    db.close()

@@ -12,12 +12,14 @@ from test_pages import Browser
 from annotator import create_app
 from annotator.cli import main
 from annotator.store import db as store
+from annotator.store import pool
 
 connect = store.connect
 
 
 @pytest.fixture
-def browser(instance: Path) -> Browser:
+def browser(instance: Path, monkeypatch: pytest.MonkeyPatch) -> Browser:
+    monkeypatch.setattr(pool, "MOST", 0)  # faults are put into new connections
     return Browser(create_app(instance).test_client())
 
 

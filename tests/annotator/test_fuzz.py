@@ -66,7 +66,7 @@ BODIES = {
     "/api/upload": {"files": "x"},
     "/api/settings": {
         "method": "propagate", "method_settings": {"alpha": "0.5"}, "strategy": "margin", "strategy_settings": {},
-        "loop": {"query_size": "5"},
+        "loop": {"query_size": "5"}, "together": {"overlap": "2", "overlap_share": "0.5"},
     },
     "/api/classes/preview": CLASS_CHANGE,
     "/api/classes/change": CLASS_CHANGE,

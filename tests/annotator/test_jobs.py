@@ -14,8 +14,9 @@ import pytest
 from live import answer_truly
 from sqlite_utils import Database
 
-from annotator import jobs
+from annotator import importer, jobs
 from annotator.jobs import Job, Supervisor
+from annotator.pages import status
 from annotator.store import db as store
 from annotator.store import project, rounds
 from annotator.worker import Worker
@@ -209,3 +210,17 @@ def test_memory_is_kept_small_by_forgetting_old_rounds(instance: Path, db):
         worker._look()
     assert sorted(int(p.name) for p in (instance / "rounds").iterdir()) == [3, 4, 5]
     assert [row["number"] for row in rounds.finished(db) if row["folder"]] == [3, 4, 5]
+
+
+def test_a_killed_look_for_images_is_not_said_to_go_on(make_instance):
+    instance = make_instance()
+    code = f"""
+import os, pathlib
+from annotator import importer
+importer.look(pathlib.Path({str(instance)!r}), lambda: False, lambda done, total: os.kill(os.getpid(), 9))"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    with closing(store.connect(instance / store.FILE)) as db:
+        said = status.importing(db)
+        assert said == {"activity": "stopped", "done": 40, "total": 40, "error": status.KILLED}
+        importer.look(instance, lambda: False)
+        assert status.importing(db) is None

@@ -52,6 +52,7 @@ def browser(instance: Path) -> Browser:
 
 READING = ["/", "/progress", "/classes", "/settings", "/files", "/api/status", "/api/progress", "/api/history"]
 READING += ["/api/classes", "/api/classes/all", "/export", "/api/export", "/review", "/api/review/1"]
+READING += ["/api/examples?class=1"]
 
 
 @pytest.mark.parametrize("path", READING)

@@ -59,7 +59,7 @@ def account(instance: Path, role: str) -> str:
     """What the session of somebody with this role remembers."""
     db = store.connect(instance / store.FILE)
     with store.write(db):
-        row = people.accept(db, people.add(db, role, role), PASSWORD)
+        row = people.accept(db, people.add(db, role, role), people.hashed(PASSWORD))
     db.close()
     return f"{row['id']}:{row['stamp']}"
 

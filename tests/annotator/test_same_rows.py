@@ -7,10 +7,11 @@ from annotator.store import db as store
 from annotator.store import labels
 from annotator.store import project as project_store
 from learner.acquisition import STRATEGIES
-from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.config import LoopSettings, PropagateSettings
 from learner.data import id_array
 from learner.events import RoundFinished
 from learner.loop import advance
+from learner.settings import Choice
 from learner.simulate import MemoryProject
 
 

@@ -12,7 +12,7 @@ from annotator.pages.settings import HIDDEN
 from annotator.store import db as store
 from annotator.store import project
 from learner.acquisition import STRATEGIES, for_people
-from learner.config import as_dict
+from learner.settings import as_dict
 from learner.training import METHODS
 
 

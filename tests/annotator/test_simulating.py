@@ -14,14 +14,12 @@ from scipy import stats
 from annotator.asked import choices
 from annotator.cli import main
 from annotator.progress import Bars
-from learner.benchmark import nets
 from learner.benchmark.engines import play
-from learner.benchmark.study import cells, names
-from learner.config import NoSettings
+from learner.benchmark.study import names
 from learner.datasets import DATASETS
-from learner.errors import BadSetting
-from learner.models import weights
+from learner.errors import BadSetting, WeightsError
 from learner.oracles import forms
+from learner.settings import NoSettings
 from learner.simulate import run_cell
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text()
@@ -187,41 +185,28 @@ def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
     assert all(item["reason"] for item in missing)
 
 
-def test_a_net_that_cannot_be_had_is_asked_for_once_and_costs_all_its_cells(shapes, monkeypatch):
-    asked, played = [], counted(monkeypatch)
+def test_a_net_that_cannot_be_had_is_asked_for_once_in_a_run(shapes, monkeypatch):
+    asked = []
 
-    def unreachable(name, **values):
+    def unreachable(name, **size):
         asked.append(name)
-        raise OSError("no route to host")
+        raise WeightsError(f"no weights of {name}")
 
-    monkeypatch.setattr(weights.timm, "create_model", unreachable)
-    net = "timm:resnet50.tv_in1k"
+    monkeypatch.setattr("learner.models.weights._downloaded", unreachable)
     Path("study.toml").write_text(
-        f'[[grid]]\nmethod = ["frozen", "propagate"]\nfeatures = ["{net}", "{net}@32"]\nstrategy = ["random", '
-        '"typiclust"]\nbudget = 20\nseeds = 3\n[[grid]]\nbudget = 20\nseeds = 1\n'
+        'title = "t"\n[[grid]]\ndataset = "npz:shapes.npz"\nbudget = 10\nseeds = 2\n'
+        '[[grid]]\ndataset = "npz:shapes.npz"\nmethod = "frozen"\nfeatures = "timm:vgg11@32"\nbudget = 20\nseeds = 3\n'
+        '[[grid]]\ndataset = "npz:shapes.npz"\nmethod = "transfer"\npreset = "study-2021"\nfeatures = "timm:vgg11"\n'
+        'strategy = "kmeans"\nbudget = 20\nseeds = 3\n'
     )
     said = simulate("simulate --study study.toml --quiet --out o")
-    assert asked == ["resnet50.tv_in1k"]
-    assert len(played) == 1
-    missing = json.loads(Path("o/run.json").read_text())["missing"]
-    assert len(missing) == 2 * 2 * 2 * 3 == said.count("not measured: ")
-    assert all("the weights of resnet50.tv_in1k are not on this machine" in item["reason"] for item in missing)
-    assert "Not measured" in (Path(simulate("report o").removesuffix(" written\n"))).read_text()
-
-
-@pytest.mark.parametrize(
-    ("method", "axes", "names"),
-    [
-        ("transfer", {"preset": "study-2021"}, ["wide_resnet50_2.tv_in1k"]),
-        ("transfer", {"method_settings": {"transfer": {"weights": "mine.pth"}}}, []),
-        ("basic", {"features": "timm:resnet50.tv_in1k@32", "strategy": "kmeans"}, ["resnet50.tv_in1k"]),
-        ("frozen", {"features": "timm:vit_small_patch8_224.dino@average"}, ["vit_small_patch8_224.dino"]),
-        ("propagate", {"features": "pca"}, []),
-    ],
-)
-def test_the_nets_of_a_cell_are_those_that_it_would_ask_for(method, axes, names):
-    (cell,) = cells({"method": method, "seeds": 1} | axes)
-    assert nets.nets(cell) == names
+    assert asked == ["vgg11"]
+    assert (
+        said.count("not measured: 6 runs, the first of them npz:shapes.npz, frozen, timm:vgg11@32, random, seed 0") == 1
+    )
+    assert {row["method"] for row in rows_of("o")} == {"propagate"}
+    simulate("report o")
+    assert Path("o/report/report.md").read_text().count("no weights of vgg11") == 6
 
 
 def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):

@@ -59,7 +59,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def live(demo: Path) -> Iterator[Live]:
     """The demo, ready: images imported, the first query chosen. Ten answers make a round."""
-    with serving("demo", "--instance", str(demo), "--seed", "4", "--query-size", "10", cwd=demo.parent) as server:
+    options = ["--seed", "4", "--query-size", "10", "--set", "second_look_share=0"]  # every image is a new one
+    with serving("demo", "--instance", str(demo), *options, cwd=demo.parent) as server:
         server.until("/api/status", lambda answer: answer["status"]["query"]["size"])
         yield server
         server.until("/api/status", lambda answer: answer["status"]["learner"]["activity"] == "ready")

@@ -5,21 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsing import Labeler, Server, read
+from long_day import COUNT_ADDRESSES, KEYS, held
 from PIL import Image
 from playwright.sync_api import BrowserContext, CDPSession
 
 EARLY = 200  # images after which everything that is kept on purpose is there
-KEYS = """async count => {
-    const root = document.querySelector("[data-boot]");
-    const moment = () => new Promise(resolve => setTimeout(resolve, 2));
-    for (let i = 0; i < count; i++) {
-        const image = root.dataset.image;
-        while (root.dataset.image === image || !document.querySelector("#picture img")) {
-            document.dispatchEvent(new KeyboardEvent("keydown", { key: "12uf"[i % 4] }));
-            await moment();
-        }
-    }
-}"""
 
 
 @pytest.fixture
@@ -38,26 +28,6 @@ def tools(context: BrowserContext) -> CDPSession:
     return context.new_cdp_session(context.new_page())
 
 
-def held(tools: CDPSession) -> dict[str, int]:
-    """What is alive in the page once the garbage is gone."""
-    for _ in range(3):
-        tools.send("HeapProfiler.collectGarbage")
-    nodes = tools.send("Memory.getDOMCounters")
-    heap = tools.send("Runtime.getHeapUsage")
-    prototype = tools.send("Runtime.evaluate", {"expression": "HTMLImageElement.prototype"})["result"]["objectId"]
-    images = tools.send("Runtime.queryObjects", {"prototypeObjectId": prototype})["objects"]["objectId"]
-    count = {"objectId": images, "functionDeclaration": "function () { return this.length }", "returnByValue": True}
-    found = {
-        "bytes": heap["usedSize"],
-        "nodes": nodes["nodes"],
-        "listeners": nodes["jsEventListeners"],
-        "images": tools.send("Runtime.callFunctionOn", count)["result"]["value"],
-        "addresses": tools.send("Runtime.evaluate", {"expression": "window.addresses"})["result"]["value"],
-    }
-    tools.send("Runtime.releaseObject", {"objectId": images})  # else counting them keeps them alive
-    return found
-
-
 @pytest.mark.parametrize(
     "many", [pytest.param(600, marks=pytest.mark.long), pytest.param(2000, marks=pytest.mark.slow)], indirect=True
 )
@@ -65,11 +35,7 @@ def test_memory_does_not_grow_with_the_images_answered(
     context: BrowserContext, tools: CDPSession, many: Path, tmp_path: Path
 ) -> None:
     total = len(list(many.iterdir()))
-    context.add_init_script("""
-        window.addresses = 0;
-        const [create, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
-        URL.createObjectURL = (...values) => (window.addresses++, create.apply(URL, values));
-        URL.revokeObjectURL = (...values) => (window.addresses--, revoke.apply(URL, values));""")
+    context.add_init_script(COUNT_ADDRESSES)
     (page,) = context.pages
     with Server(many, tmp_path / "instance", "cat,dog", "--no-learner") as server:
         labeler = Labeler(page, server.url, {}).open()

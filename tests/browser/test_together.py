@@ -51,7 +51,7 @@ def test_an_invited_annotator_labels_beside_the_owner(
         page.keyboard.press("Enter")
         ann = Labeler(page, link.partition("/invitation")[0] + "/", {})
         mine = ann.look()
-        assert page.locator("nav a").all_inner_texts() == ["Label", "Progress"]
+        assert page.locator("nav a").all_inner_texts() == ["Label", "Progress", "People"]
         assert page.inner_text(".person").endswith("ann")
         owner.page.click("nav a:text-is('Label')")
         assert owner.look() != mine

@@ -51,9 +51,9 @@ def judge(file: Path, acknowledged: list[dict[str, Any]], given: set[str]) -> Ve
     return verdict
 
 
-# answers that stand, are not late, and come from different people for one image: overlap is 0
+# answers that stand, are not late, and come from different people for one image: overlap is 0; a second look is meant
 _OVERLAP = """SELECT count(*) FROM (
-    SELECT image_id FROM labels AS a WHERE kind <> 'undo' AND NOT late
+    SELECT image_id FROM labels AS a WHERE kind <> 'undo' AND NOT late AND source <> 'second_look'
         AND NOT EXISTS (SELECT 1 FROM labels AS u WHERE u.undoes = a.uuid)
     GROUP BY image_id HAVING count(DISTINCT person_id) > 1)"""
 

@@ -9,8 +9,9 @@ import pytest
 
 from learner.acquisition import STRATEGIES
 from learner.benchmark.track import track_mlflow
-from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.config import LoopSettings, PropagateSettings
 from learner.errors import LearnerError
+from learner.settings import Choice
 from learner.simulate import Cell
 
 pytestmark = [

@@ -11,7 +11,7 @@ from strategies import candidates, random_candidates
 from learner.acquisition import STRATEGIES, auto
 from learner.acquisition.asking import Rules, _Likeness, choose
 from learner.acquisition.candidates import Candidates, Picks
-from learner.config import Choice
+from learner.settings import Choice
 from learner.training import METHODS
 
 

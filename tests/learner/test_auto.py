@@ -8,13 +8,14 @@ import pytest
 
 from learner import checkpoint, features
 from learner.acquisition import STRATEGIES
-from learner.config import AutoSettings, BasicSettings, Choice, FrozenSettings, LoopSettings, PropagateSettings
+from learner.config import AutoSettings, BasicSettings, FrozenSettings, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
 from learner.errors import TooFewLabels
 from learner.events import RoundFinished
 from learner.features import parse
 from learner.loop import advance
 from learner.models import weights
+from learner.settings import Choice
 from learner.simulate import MemoryProject
 from learner.training import Task, auto
 

@@ -7,8 +7,9 @@ import pytest
 
 from annotator.export import FORMATS
 from learner.acquisition import STRATEGIES
-from learner.config import BasicSettings, FixmatchSettings, LoopSettings, PropagateSettings, SslSettings, resolve
+from learner.config import BasicSettings, FixmatchSettings, LoopSettings, PropagateSettings, SslSettings
 from learner.errors import BadSetting
+from learner.settings import resolve
 from learner.training import METHODS
 
 ROWS = {**METHODS, **STRATEGIES, **FORMATS}

@@ -12,7 +12,7 @@ from learner.acquisition.candidates import Candidates, Picks, Side
 from learner.acquisition.clustering import cluster
 from learner.acquisition.distances import squared_distances
 from learner.acquisition.probcover import pure_radius
-from learner.config import resolve
+from learner.settings import resolve
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

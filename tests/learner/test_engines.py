@@ -18,9 +18,9 @@ from learner.benchmark.engines.on_ray import load_ray
 from learner.benchmark.engines.plan import Plan
 from learner.benchmark.engines.play import few
 from learner.benchmark.track import load_mlflow
-from learner.config import Choice
 from learner.errors import LearnerError
 from learner.events import Predicted, Progress, RoundFinished, RoundStarted
+from learner.settings import Choice
 
 HERE = [name for name in ENGINES if name != "ray"]  # tests/interop runs that one
 

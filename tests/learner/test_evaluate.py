@@ -7,7 +7,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from learner.errors import LearnerError, NotFinite
-from learner.evaluate import evaluate, wilson
+from learner.evaluate import evaluate
+from learner.intervals import wilson
 
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 1), (1, 1), (0, 30), (30, 30), (17, 30), (950, 1000)])

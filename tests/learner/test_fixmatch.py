@@ -8,10 +8,11 @@ import pytest
 import torch
 from test_basic import predict, shades, weights
 
-from learner.config import FixmatchSettings, resolve
+from learner.config import FixmatchSettings
 from learner.data import ImageSet
 from learner.errors import Cancelled, NotFinite, TooFewLabels
 from learner.models import MODELS
+from learner.settings import resolve
 from learner.training import Task, fit, fixmatch
 from learner.training.fixmatch import Teacher, losses_of, train
 

@@ -17,12 +17,13 @@ from annotator.store import project as project_store
 from annotator.store import queue, rounds
 from learner import checkpoint, datasets, features
 from learner.acquisition import STRATEGIES
-from learner.config import AutoSettings, Choice, FrozenSettings, LoopSettings, PropagateSettings
+from learner.config import AutoSettings, FrozenSettings, LoopSettings, PropagateSettings
 from learner.data import ImageSet, enlarged
 from learner.errors import NoDropout, TooFewLabels, WeightsError
 from learner.events import Progress
 from learner.features import embed, parse
 from learner.loop import advance
+from learner.settings import Choice
 from learner.simulate import MemoryProject
 from learner.training import METHODS, Task, auto
 

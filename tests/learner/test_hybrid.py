@@ -13,7 +13,7 @@ from learner.acquisition.bait import _State, backward, forward
 from learner.acquisition.candidates import Candidates, Side
 from learner.acquisition.hybrid import changed
 from learner.acquisition.information_density import density
-from learner.config import NoSettings, resolve
+from learner.settings import NoSettings, resolve
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

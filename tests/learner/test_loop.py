@@ -15,11 +15,13 @@ from annotator.store import project as project_store
 from learner import loop
 from learner.acquisition import STRATEGIES, auto, coreset
 from learner.acquisition.coreset import select_coreset
-from learner.config import BasicSettings, Choice, LoopSettings, PropagateSettings
+from learner.config import BasicSettings, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
 from learner.errors import Cancelled, NotFinite, OutOfMemory
 from learner.events import Predicted, Ranked, RoundFinished, RoundStarted
-from learner.loop import LoopState, Project, Query, advance
+from learner.loop import advance
+from learner.project import LoopState, Project, Query
+from learner.settings import Choice
 from learner.simulate import MemoryProject
 from learner.training import fit, propagate, scratch
 
@@ -127,7 +129,7 @@ def no_memory_for_tensors(*_: object) -> None:
 
 
 @pytest.mark.parametrize("fail", [no_memory, no_memory_for_tensors])
-@pytest.mark.parametrize("where", ["_train", "_predict", "_select", "_cold_query"])
+@pytest.mark.parametrize("where", ["_train", "_predict", "select", "cold_query"])
 def test_memory_that_runs_out_is_named_with_the_way_out(where, fail, monkeypatch):
     monkeypatch.setattr(loop, where, fail)
     with pytest.raises(OutOfMemory, match=r"out of memory: .*set a smaller batch_size or max_images"):
@@ -335,7 +337,7 @@ def test_without_a_tail_nothing_is_ranked_on_the_way(monkeypatch):
 
 def test_a_ranking_that_cannot_be_made_ends_no_round(monkeypatch):
     whole, _ = played(monkeypatch, 1e9)
-    monkeypatch.setattr(loop, "_candidates", ranked_fails(loop._candidates))
+    monkeypatch.setattr(loop, "candidates", ranked_fails(loop.candidates))
     project, ranked = played(monkeypatch, 0.0)
     assert not ranked
     assert project.load_state() == whole.load_state()

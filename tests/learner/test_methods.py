@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from learner import checkpoint
-from learner.config import resolve
 from learner.data import ImageSet
 from learner.errors import Cancelled, TooFewLabels
+from learner.settings import resolve
 from learner.training import METHODS, Task
 
 SMALL = {

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.config import LoopSettings, PropagateSettings
 from learner.errors import BadSetting, UnknownName
 from learner.oracles import ORACLES, answers, confusion, forms
+from learner.settings import Choice
 from learner.simulate import Cell, run_cell
 
 CLASSES = np.arange(40_000) % 4

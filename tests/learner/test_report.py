@@ -15,7 +15,7 @@ from scipy import stats
 
 from annotator.cli import main
 from learner.benchmark.plot import half_width, hours
-from learner.benchmark.report.features import feature_table
+from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.page import paired, write
 from learner.benchmark.report.tables import reached, tables
 from learner.benchmark.statistics import every_pair, holm
@@ -100,10 +100,10 @@ def test_the_page_stands_alone_and_everything_in_it_is_escaped(page):
 
 def test_every_strategy_is_in_every_table_and_all_forms_say_the_same(page, out):
     markdown = (out / "report.md").read_text()
-    files = sorted(out.glob("*.csv"))
+    files = sorted(out.glob("[12]-*.csv"))
     assert len(files) == 2 * 8
     for path in files:
-        table = [line[:-1] for line in table_of(path)]  # without the seeds
+        table = table_of(path)
         assert {line[0] for line in table[1:]} >= set(GAIN)
         assert not {cell for line in table for cell in line} - set(page.cells)
         assert all(cell in markdown for line in table for cell in line)
@@ -113,70 +113,45 @@ def test_every_strategy_is_in_every_table_and_all_forms_say_the_same(page, out):
             assert "<svg" in (out / f"{number}-{name}.svg").read_text()
 
 
-def test_tables_carry_their_seeds_and_about_json_the_command(out):
-    about = json.loads((out / "about.json").read_text())
-    assert about["command"] == "annotator simulate --seeds 6"
-    assert [part["setting"] for part in about["settings"]] == [
-        "digits, propagate, pca",
-        "digits@modified, propagate, pca",
-    ]
-    assert {file for part in about["settings"] for file in part["files"]} == {path.name for path in out.glob("*.csv")}
-    for path in out.glob("*.csv"):
-        head, *lines = table_of(path)
-        assert head[-1] == "seeds"
-        assert {line[-1] for line in lines} == {"0 1 2 3 4 5"}
-
-
-def test_a_strategy_with_fewer_seeds_says_which(tmp_path):
-    found = [row for row in rows() if not (row["strategy"] == "typiclust" and row["seed"] in (0, 4))]
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
-    write(tmp_path, tmp_path / "out")
-    seeds = {line[0]: line[-1] for line in table_of(tmp_path / "out" / "1-budgets.csv")[1:]}
-    assert (seeds["random"], seeds["typiclust"]) == ("0 1 2 3 4 5", "1 2 3 5")
-
-
-def test_classes_are_counted_one_by_one_at_every_budget(page):
-    found = rows(names=("random", "typiclust"), seeds=2, budgets=(10, 20))
-    for row in found:
-        row["labels_per_class"] = [row["labels"] - 4 * row["seed"], 4 * row["seed"]]
-    table = next(table for table in tables(found, "accuracy") if table.name == "classes")
-    assert table.columns == ("strategy", "labels", "0", "1")
-    assert ("random", "20", "18.0", "2.0") in table.rows
-    assert table.heat[table.rows.index(("typiclust", "10", "8.0", "2.0"))] == pytest.approx((1, 0.25))
-    assert page.tags.count("table") == 2 * 8 + 1
-
-
-def features_file(path, text):
-    path.write_text(text)
-    return path
-
-
-def test_a_table_of_features_stands_in_every_form(tmp_path):
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(seeds=2)))
-    path = features_file(
-        tmp_path / "features.csv",
-        "features,width,knn_cosine,knn_cosine_std,not_measured\npca,50,0.3125,0.02,\n"
-        f"timm:<b>,,,,{HOSTILE}\n",
-    )  # fmt: skip
-    result = CliRunner().invoke(main, ["report", str(tmp_path), "--features", str(path)])
-    assert result.exit_code == 0, result.output
-    text, out = (tmp_path / "report" / "report.html").read_text(), tmp_path / "report"
-    page = Page(text)
-    assert {"Quality of features" in form for form in (text, (out / "report.md").read_text())} == {True}
-    assert {"31.2 ± 2.0", "timm:<b>", "not measured"} <= set(page.cells)
-    assert "script" not in page.tags
-    assert table_of(out / "features.csv")[1] == ["pca", "yes", "50", "31.2 ± 2.0"]
-
-
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "features,not_measured\n"])
-def test_a_file_of_another_kind_is_refused_and_the_way_to_one_is_said(tmp_path, text):
-    path = features_file(tmp_path / "x.csv", text)
-    with pytest.raises(LearnerError, match=r"x\.csv is no table of features; write one with annotator features"):
-        feature_table(path, ())
-
-
 def test_what_is_missing_is_said_with_the_reason(page):
     assert {"cifar10, fixmatch", f"no files {HOSTILE}"} <= set(page.cells)
+
+
+def test_the_files_beside_a_table_say_its_command_and_seeds(out):
+    about = json.loads((out / "about.json").read_text())
+    assert about["command"] == "annotator simulate --seeds 6"
+    assert [part["seeds"] for part in about["files"].values()] == [list(range(6))] * 2
+    for prefix, part in about["files"].items():
+        assert {path.name for path in out.glob(f"{prefix}*.csv")} == {f"{prefix}{name}.csv" for name in part["tables"]}
+
+
+def test_labels_of_each_class_are_means_over_seeds():
+    found = rows(seeds=2, names=("random",), budgets=(10, 20))
+    for row, counts in zip(found, ([7, 3], [12, 8], [4, 6], [9, 11]), strict=True):
+        row["labels_per_class"] = counts
+    assert class_table(found).rows == (
+        ("random", "10", "2.0", "0.10", "5.5", "4.5"),
+        ("random", "20", "2.0", "0.10", "10.5", "9.5"),
+    )
+
+
+def test_features_that_were_measured_stand_in_the_report(out, tmp_path):
+    path = tmp_path / "features.csv"
+    path.write_text("features,knn_cosine,knn_cosine_std,nmi,not_measured\npca,0.9312,0.01,0.71234,\ntimm:x,,,,no net\n")
+    result = CliRunner().invoke(main, ["report", str(out.parent), "-o", str(tmp_path), "--features", str(path)])
+    assert result.exit_code == 0, result.output
+    said = (tmp_path / "report.md").read_text()
+    assert "| pca | 93.1 | 0.712 |" in said
+    assert "| timm:x | not measured | not measured |" in said
+    assert "timm:x: no net." in said
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "features,nmi\npca,high\n"])
+def test_another_file_is_no_table_of_features(tmp_path, text):
+    path = tmp_path / "f.csv"
+    path.write_text(text)
+    with pytest.raises(LearnerError, match=r"f\.csv is no features\.csv of annotator features"):
+        features_table(path)
 
 
 def test_imbalanced_data_is_judged_by_balanced_accuracy(out):

@@ -6,7 +6,8 @@ import torch
 
 from learner.acquisition import STRATEGIES
 from learner.acquisition.selection import Selection
-from learner.config import Choice, LoopSettings, PropagateSettings
+from learner.config import LoopSettings, PropagateSettings
+from learner.settings import Choice
 from learner.simulate import Cell, run_cell
 
 CLASSES = np.repeat([0, 1, 2], [60, 30, 10])

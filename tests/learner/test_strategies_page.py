@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from learner.acquisition import STRATEGIES, auto, for_people, needs_no_model
-from learner.config import as_dict
+from learner.settings import as_dict
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "strategies.md").read_text()

@@ -14,9 +14,10 @@ from annotator.settings import learning
 from learner.acquisition import STRATEGIES, auto, for_people
 from learner.benchmark.report.tables import tables
 from learner.benchmark.study import study
-from learner.config import Choice, LoopSettings, NoSettings, PropagateSettings
+from learner.config import LoopSettings, PropagateSettings
 from learner.errors import BadSetting, LearnerError
 from learner.loop import advance
+from learner.settings import Choice, NoSettings
 from learner.simulate import run_cell
 
 select = STRATEGIES["stratified"].load()

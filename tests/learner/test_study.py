@@ -1,16 +1,12 @@
 """Studies: grids in TOML become cells, and what a file cannot mean is said."""
 
-import tomllib
 from collections import Counter
 from functools import cache
 
-import numpy as np
 import pytest
 
 from learner.benchmark import study as studies
-from learner.benchmark.statistics import compare
 from learner.benchmark.study import ALL, cells, read, study, with_seeds
-from learner.config import as_dict
 from learner.errors import BadSetting, LearnerError, UnknownName
 from learner.simulate import run_cell
 
@@ -125,7 +121,6 @@ def test_the_study_of_2021_has_every_cell_of_its_tables():
         for variant in ("", "@modified"):
             for method in methods:
                 wanted = {(data + variant, method, s, (n * each,)) for s in passive for n in (10, 100, 300)}
-                wanted |= {(data + variant, method, "stratified", (n * each,)) for n in (10, 100, 300)}  # the oracle
                 assert wanted | {(data + variant, method, "random", (ALL,))} <= found
 
 
@@ -139,29 +134,16 @@ def test_the_models_of_2021_are_those_of_its_table():
     }  # fmt: skip
 
 
-def test_the_study_of_the_presets_differs_in_the_preset_alone():
-    found = {}
-    for cell in read("presets-2021").cells:
-        found.setdefault((cell.dataset, cell.settings), {})[cell.method.settings.preset] = cell.method.settings
-    assert len(found) == 2 * 3 * 5
-    for pair in found.values():
-        old, new = (as_dict(pair[name]) for name in ("study-2021", "paper"))
-        assert {key for key in old if old[key] != new[key]} == {
-            "preset", "optimizer", "weight_decay", "norm_momentum"
-        }  # fmt: skip
-        assert (old["optimizer"], new["optimizer"], old["steps"]) == ("adam", "sgd", 20_000)
-
-
-def test_the_study_of_the_presets_runs_in_a_tiny_form_and_they_are_compared():
-    values = tomllib.loads((studies.SHIPPED / "presets-2021.toml").read_text())
-    tiny = {"steps": 2, "depth": 10, "width": 1, "batch_size": 4, "mu": 1}
-    values["grid"][0] |= {"dataset": "digits", "budgets": [[20]], "seeds": 2, "method_settings": {"fixmatch": tiny}}
-    rows = [row for cell in study(values).cells for row in run_cell(cell)]
-    assert {(row["preset"], row["seed"], row["labels"]) for row in rows} == {
-        (preset, seed, 20) for preset in ("study-2021", "paper") for seed in (0, 1)
+def test_the_presets_of_2021_and_of_the_paper_differ_in_how_they_descend_and_not_in_how_long():
+    found = {c.method.settings.preset: c.method.settings for c in read("presets-2021").cells}
+    assert {name: (s.optimizer, s.weight_decay, s.steps, s.architecture) for name, s in found.items()} == {
+        "paper": ("sgd", 0.0005, 20000, "wrn"), "study-2021": ("adam", 0.005, 20000, "wrn"),
     }  # fmt: skip
-    asked = {(row["preset"], row["seed"]): row["asked"] for row in rows}
-    assert asked["study-2021", 1] == asked["paper", 1]  # the same labels
-    whole, last = compare(rows, "paper", by="preset")
-    means = [np.mean([row["accuracy"] for row in rows if row["preset"] == name]) for name in ("study-2021", "paper")]
-    assert whole.mean == last.mean == pytest.approx(means[0] - means[1])
+
+
+def test_the_study_of_the_presets_runs_in_small():
+    small = {"architecture": "conv", "steps": 2, "batch_size": 4, "mu": 1}
+    grid = {"method": "fixmatch", "preset": ["paper", "study-2021"], "budgets": [20], "seeds": 1}
+    told = [run_cell(c)[0] for c in cells(grid | {"method_settings": {"fixmatch": small}})]
+    assert [row["preset"] for row in told] == ["paper", "study-2021"]
+    assert [row["settings"]["method"]["optimizer"] for row in told] == ["sgd", "adam"]

@@ -9,9 +9,10 @@ import torch
 from test_basic import shades
 
 from learner import checkpoint
-from learner.config import TransferSettings, resolve
+from learner.config import TransferSettings
 from learner.data import ImageSet
 from learner.errors import NoDropout, WeightsError
+from learner.settings import resolve
 from learner.training import Task, transfer
 
 SMALL = {"backbone": "test_resnet", "weights": "random", "size": 32, "steps": 30, "batch_size": 8}

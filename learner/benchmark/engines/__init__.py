@@ -9,8 +9,9 @@ a defect and ends the run. Closing the iterator ends the processes.
 from dataclasses import dataclass, field
 from typing import Any
 
-from learner.config import NoSettings, ProcessesSettings, RaySettings
+from learner.config import ProcessesSettings, RaySettings
 from learner.registry import Row
+from learner.settings import NoSettings
 
 __all__ = ["ENGINES", "Finished"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from learner.benchmark.engines import Finished
 from learner.benchmark.engines.play import Report, play
-from learner.config import NoSettings
+from learner.settings import NoSettings
 from learner.simulate import Cell
 
 

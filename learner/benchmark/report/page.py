@@ -2,19 +2,21 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection, plot_time
-from learner.benchmark.report.features import feature_table
+from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.tables import Table, tables
 from learner.benchmark.run import ABOUT, RESULTS, read
 from learner.benchmark.summary import by_setting, curves
 from learner.errors import LearnerError
 
+WIDTH = 70  # characters of a line above a figure
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2733;--quiet:#5c6a78;--paper:#fff;--line:#dfe4ea;--accent:#2563a8}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e9ee;--quiet:#9aa7b4;--paper:#14191f;--line:#2c3641;--accent:#7fb3ea}}
@@ -25,7 +27,6 @@ h1{margin:0 0 .25rem}h2{margin:3rem 0 .5rem;border-bottom:2px solid var(--accent
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}figure{margin:1rem 0}
-td.heat{background:color-mix(in srgb,var(--accent) calc(60% * var(--heat)),transparent);padding:.3rem .4rem}
 figure svg{max-width:100%;height:auto;background:#fff;border-radius:6px}
 """
 
@@ -41,48 +42,32 @@ class Part:
     tables: list[Table]
     figures: dict[str, str]  # title -> file name without its ending
 
-    def seeds_of(self, strategy: str = "") -> list[int]:
-        """Seeds of a strategy; of all where there is none of this name."""
-        found = {int(row["seed"]) for row in self.rows if str(row["strategy"]) == strategy}
-        return sorted(found or {int(row["seed"]) for row in self.rows})
-
 
 def write(run: Path, out: Path, value: str = "", features: Path | None = None) -> Path:
     """Write the whole report into `out`; returns the page. LearnerError where there is nothing to report.
 
-    `features`: the table that `annotator features` wrote.
+    With `features`, a features.csv, also how good those are.
     """
     rows = read(run / RESULTS)
     if not rows:
         raise LearnerError(f"{run} has no {RESULTS} with complete runs; make one with annotator simulate --out {run}")
     about = _about(run)
-    extra = [feature_table(features, {str(row.get("features", "")) for row in rows})] if features else []
+    whole = ([features_table(features)] if features else []) + _missing(about)
     out.mkdir(parents=True, exist_ok=True)
     parts = [
-        _part(number, name, found, value or about.get("value") or main_value(found), out)
+        _part(number, name, found, value or about.get("value") or main_value(found), out, str(about.get("command", "")))
         for number, (name, found) in enumerate(by_setting(rows).items(), 1)
     ]
-    _write_tables(out, about, parts, extra)
-    (out / "report.md").write_text(markdown(about, parts, extra), encoding="utf-8")
-    page = out / "report.html"
-    page.write_text(html(about, parts, out, extra), encoding="utf-8")
-    return page
-
-
-def _write_tables(out: Path, about: Mapping[str, Any], parts: Sequence[Part], extra: Sequence[Table]) -> None:
-    """Every table as CSV; lines of a setting end in their seeds, and about.json says where all of it is from."""
-    for table in extra:
-        _write_csv(out / f"{table.name}.csv", [table.columns, *table.rows])
-    said = []
     for number, part in enumerate(parts, 1):
-        files = {f"{number}-{table.name}.csv": table for table in part.tables}
-        for name, table in files.items():
-            seeds = [" ".join(map(str, part.seeds_of(line[0]))) for line in table.rows]
-            lines = [(*line, has) for line, has in zip(table.rows, seeds, strict=True)]
-            _write_csv(out / name, [(*table.columns, "seeds"), *lines])
-        said.append({"setting": part.name, "value": part.value, "seeds": part.seeds_of(), "files": list(files)})
-    text = json.dumps({**about, "settings": said}, indent=2) + "\n"
-    (out / "about.json").write_text(text, encoding="utf-8")
+        for table in part.tables:
+            _write_csv(out / f"{number}-{table.name}.csv", table)
+    for table in whole:
+        _write_csv(out / f"{table.name}.csv", table)
+    (out / "about.json").write_text(json.dumps(_facts_of_files(about, parts), indent=2) + "\n", encoding="utf-8")
+    (out / "report.md").write_text(markdown(about, parts, whole), encoding="utf-8")
+    page = out / "report.html"
+    page.write_text(html(about, parts, out, whole), encoding="utf-8")
+    return page
 
 
 def main_value(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -98,7 +83,20 @@ def _about(run: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"title": run.resolve().name}
 
 
-def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path) -> Part:
+def _facts_of_files(about: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
+    """about.json: what the files are of that begin with 1-, 2- ..."""
+    facts = {key: about.get(key, "") for key in ("title", "question", "command", "created")}
+    settings = {
+        f"{number}-": {
+            "setting": part.name, "value": part.value, "seeds": sorted({row["seed"] for row in part.rows}),
+            "tables": {table.name: f"{table.title}. {table.note}" for table in part.tables},
+        }
+        for number, part in enumerate(parts, 1)
+    }  # fmt: skip
+    return facts | {"files": settings}
+
+
+def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path, command: str) -> Part:
     seeds = sorted({row["seed"] for row in rows})
     said = (
         f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else "a single seed: no intervals, no tests"
@@ -107,12 +105,18 @@ def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: P
     figures = {"Learning curves": f"{number}-curves", "What was asked": f"{number}-selection"}
     timed = any(row.get("human_seconds") for row in rows)
     figures |= {"Over time": f"{number}-time"} if timed else {}
+    title = _heading(f"{name}, {said}", command)
     for ending in ("png", "svg"):
-        plot_curves(found, out / f"{number}-curves.{ending}", f"{name}, {said}", value)
-        plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {name}")
+        plot_curves(found, out / f"{number}-curves.{ending}", title, value)
+        plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {title}")
         if timed:
-            plot_time(rows, out / f"{number}-time.{ending}", f"{name}, {said}", value)
-    return Part(name, value, said, rows, tables(rows, value), figures)
+            plot_time(rows, out / f"{number}-time.{ending}", title, value)
+    return Part(name, value, said, rows, [*tables(rows, value), class_table(rows)], figures)
+
+
+def _heading(said: str, command: str) -> str:
+    """Of a figure that may be seen alone; a dollar would begin a formula."""
+    return (said + ("\n" + fill(command, WIDTH) if command else "")).replace("$", r"\$")
 
 
 def paired(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int], list[int]]:
@@ -125,27 +129,27 @@ def paired(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int],
     return [row for row in rows if row["seed"] in shared], sorted(shared), sorted(every - shared)
 
 
-def _write_csv(path: Path, lines: Iterable[Sequence[str]]) -> None:
+def _write_csv(path: Path, table: Table) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(lines)
+        csv.writer(file).writerows([table.columns, *table.rows])
 
 
-def _missing(about: Mapping[str, Any]) -> Table | None:
+def _missing(about: Mapping[str, Any]) -> list[Table]:
     listed = about.get("missing") or ()
     items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     lacking = tuple((str(item.get("cell", "")), str(item.get("reason", ""))) for item in items)
-    return Table("missing", "Not measured", ("run", "why"), lacking) if lacking else None
+    return [Table("missing", "Not measured", ("run", "why"), lacking)] if lacking else []
 
 
-def markdown(about: Mapping[str, Any], parts: Sequence[Part], extra: Sequence[Table] = ()) -> str:
-    """The report for a page that shows Markdown; `extra` tables are of no setting."""
+def markdown(about: Mapping[str, Any], parts: Sequence[Part], whole: Sequence[Table]) -> str:
+    """The report for a page that shows Markdown."""
     lines = [f"# {about.get('title', '')}", "", *_facts(about), ""]
     for part in parts:
         lines += [f"## {part.name}", "", f"{part.value.replace('_', ' ')}, {part.seeds}.", ""]
         lines += [f"![{title}]({file}.png)\n" for title, file in part.figures.items()]
         for table in part.tables:
             lines += [f"### {table.title}", "", *_markdown(table), "", table.note, ""]
-    for table in [*extra, *filter(None, [_missing(about)])]:
+    for table in whole:
         lines += [f"## {table.title}", "", *_markdown(table), "", table.note, ""]
     return "\n".join(lines)
 
@@ -161,13 +165,12 @@ def _facts(about: Mapping[str, Any]) -> list[str]:
     return said + ([f"`{about['command']}`"] if about.get("command") else [])
 
 
-def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path, extra: Sequence[Table] = ()) -> str:
+def html(about: Mapping[str, Any], parts: Sequence[Part], out: Path, whole: Sequence[Table]) -> str:
     """The whole page."""
     title = escape(str(about.get("title", "")))
     facts = "".join(f"<p class=quiet>{escape(fact.strip('`'))}</p>" for fact in _facts(about))
     body = "".join(_section(part, str(about.get("command", "")), out) for part in parts)
-    for table in [*extra, *filter(None, [_missing(about)])]:
-        body += f"<h2>{table.title}</h2>{_html(table)}"
+    body += "".join(f"<h2>{escape(table.title)}</h2>{_html(table)}" for table in whole)
     return (
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{facts}{body}</html>\n"
@@ -193,17 +196,9 @@ def _inline(path: Path, title: str) -> str:
 
 def _html(table: Table, caption: str = "") -> str:
     head = "".join(f"<th scope=col>{escape(column)}</th>" for column in table.columns)
-    heats = table.heat or ((),) * len(table.rows)
-    rows = "".join(f"<tr>{_cells(row, heat)}</tr>" for row, heat in zip(table.rows, heats, strict=True))
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     note = f"{escape(table.note)} {caption}".strip()
     return (
         f'<div class=scroll tabindex=0 role=region aria-label="{escape(table.title)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div><p class=quiet>{note}</p>"
     )
-
-
-def _cells(row: Sequence[str], heat: Sequence[float]) -> str:
-    """The last ones shaded by their heat; the number says the same."""
-    plain = len(row) - len(heat)
-    shaded = [f"<td class=heat style=--heat:{of:.2f}>" for of in heat]
-    return "".join(f"{tag}{escape(cell)}</td>" for tag, cell in zip(["<td>"] * plain + shaded, row, strict=True))

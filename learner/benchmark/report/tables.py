@@ -37,7 +37,6 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
-    heat: tuple[tuple[float, ...], ...] = ()  # of the last cells of each line, in [0, 1]: how much they are shaded
 
 
 def tables(rows: Sequence[Row], value: str) -> list[Table]:
@@ -56,7 +55,7 @@ def tables(rows: Sequence[Row], value: str) -> list[Table]:
     except LearnerError as error:
         note = f"Nothing was tested: {error}."
         found.append(Table("pairs", "Pairs of strategies", ("strategy",), (), note))
-    return [*found, selection_table(rows), class_table(rows), cost_table(rows)]
+    return [*found, selection_table(rows), cost_table(rows)]
 
 
 def percent(mean: float, low: float | None = None, high: float | None = None) -> str:
@@ -195,20 +194,6 @@ def _selected(rows: Iterable[Row]) -> tuple[str, ...]:
         for key in ("classes_seen", "total_variation", "coverage_radius")
     ]
     return f"{means[0]:.1f}", f"{means[1]:.2f}", f"{means[2]:.2f}", f"{counts[0]:.1f} to {counts[-1]:.1f}"
-
-
-def class_table(rows: Sequence[Row]) -> Table:
-    """Labels of each class at every budget, class by class in the order of the data set."""
-    groups: dict[tuple[str, int], list[Sequence[int]]] = defaultdict(list)
-    for row in rows:
-        groups[str(row["strategy"]), int(row["labels"])].append(row["labels_per_class"])
-    means = {key: np.mean(counts, axis=0) for key, counts in groups.items()}
-    lines = [(name, str(labels), *(f"{count:.1f}" for count in mean)) for (name, labels), mean in means.items()]
-    heat = [tuple((mean / max(mean.max(), 1e-9)).tolist()) for mean in means.values()]
-    number = max(map(len, means.values()))
-    return Table("classes", "What was asked, class by class", ("strategy", "labels", *map(str, range(number))),
-                 tuple(lines), "Labels of each class as answered, means over seeds; classes in the order of the data.",
-                 tuple(heat))  # fmt: skip
 
 
 def cost_table(rows: Sequence[Row]) -> Table:

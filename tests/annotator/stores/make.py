@@ -13,7 +13,7 @@ from pathlib import Path
 from annotator.schema import migrations
 from annotator.serving import found
 from annotator.store import db as store
-from annotator.store import files, images, imports, labels, project, queue, rounds
+from annotator.store import files, images, imports, labels, project, queue, rounds, suggestions
 
 NOW = 1_700_000_000.0
 
@@ -23,6 +23,7 @@ def main() -> None:
         instance = Path(folder) / "instance"
         (Path(folder) / "photos").mkdir()
         facts = {"seed": 7, "image_size": 8, "audit_share": 0.25, "learning": {"loop": {"query_size": 2}}}
+        facts["together"] = {"overlap": 2}
         found(instance, "photos", Path(folder) / "photos", ["cat", "dog"], facts)
         db = store.connect(instance / store.FILE)
         fill(db)
@@ -51,6 +52,7 @@ def fill(db: store.Database) -> None:
         ):  # fmt: skip
             labels.add(db, labels.Answer(uuid, image, kind, person, class_id, undoes), "tab", NOW)
         imports.add(db, project.facts(db)["id"], 5, 2, 0)
+        suggestions.put(db, 4, suggestions.Suggested(2, 0.75, "predictions.csv"))
         rounds.start(db, 1, 3)
         rounds.update(db, 1, finished="2026-01-01T00:00:00.000+00:00", folder="rounds/1", accuracy=0.5)
         rounds.save_state(db, {"seed": 7, "round": 1, "cursor": 8, "query": {"ids": [3, 4], "strategy": "random"}})
