@@ -24,7 +24,8 @@ def nets(cell: Cell) -> Iterator[tuple[str, str]]:
 
     learned = cell.method.settings
     file = getattr(learned, "weights", "")
-    for text in dict.fromkeys((getattr(learned, "features", ""), cell.settings.features)):
+    seen = getattr(learned, "features", "pca") or f"timm:{at_hand() or DEFAULT}"
+    for text in dict.fromkeys((seen, cell.settings.features)):
         if text.startswith("timm:"):
             yield parse(text).argument, file
     if hasattr(learned, "backbone"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from learner.config import DatasetSettings
 from learner.data import ByteArray, IntArray
-from learner.datasets.source import Part, Source
+from learner.datasets.source import Part, Source, mirrored
 from learner.errors import DatasetError
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -22,6 +22,7 @@ def npz(argument: str, settings: DatasetSettings) -> Source:
     """x_train and x_test: (N, H, W), (N, H, W, 1) or (N, H, W, 3) uint8; y_train and y_test: integers (N,) or (N, 1).
 
     `classes` or `class_names`, where there is one, names the classes 0, 1, ...; else each value of y_train is one.
+    `flip`, true or false, says whether a mirrored image keeps its class; else no where the file names digits.
     Nothing is unpickled. DatasetError for whatever is missing or of another shape.
     """
     try:
@@ -46,7 +47,14 @@ def _source(file: Mapping[str, NDArray[Any]]) -> Source:
     test = Part(_images("x_test", file["x_test"], len(y_test)), _indices("y_test", y_test, values))
     if train.pixels.shape[1:] != test.pixels.shape[1:]:
         raise DatasetError(f"x_train has images of {_size(train.pixels)}, x_test of {_size(test.pixels)}")
-    return Source(names, train, test)
+    flip = _flag(file["flip"]) if "flip" in file else said is None or mirrored(names)
+    return Source(names, train, test, flip=flip)
+
+
+def _flag(value: NDArray[Any]) -> bool:
+    if value.dtype != np.bool_ or value.size != 1:
+        raise DatasetError(f"flip has type {value.dtype} and shape {value.shape}; it is one True or False")
+    return bool(value.all())
 
 
 def _integers(key: str, labels: NDArray[Any]) -> IntArray:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from learner.config import FolderSettings
 from learner.data import ByteArray
-from learner.datasets.source import Part, Source
+from learner.datasets.source import Part, Source, mirrored
 from learner.errors import DatasetError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -44,11 +44,11 @@ def _source(root: Path, side: int) -> Source:
     if not names:
         raise DatasetError("has no folder in it; images lie in one folder for each class")
     if not all(has):
-        return Source(names, _part(root, names, side))
+        return Source(names, _part(root, names, side), flip=mirrored(names))
     more = [name for name in _folders(test) if name not in names]
     if more:
         raise DatasetError(f"test has the class {more[0]!r}, of which there is no training image")
-    return Source(names, _part(train, names, side), _part(test, names, side))
+    return Source(names, _part(train, names, side), _part(test, names, side), flip=mirrored(names))
 
 
 def _folders(path: Path) -> list[str]:

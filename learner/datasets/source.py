@@ -1,5 +1,6 @@
 """What a data set brings, and how a seed divides it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,11 @@ class Source:
             )
         if self.test is not None and not len(self.test.classes):
             raise DatasetError("the test part has no images; without them nothing can be measured")
+
+
+def mirrored(classes: Sequence[str]) -> bool:
+    """Does a mirrored image keep its class, as far as their names tell? Digits do not."""
+    return not all(len(name) == 1 and name.isdigit() for name in classes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,9 @@ from scipy import stats
 from annotator.asked import choices
 from annotator.cli import main
 from annotator.progress import Bars
+from learner.benchmark.absent import nets
 from learner.benchmark.engines import play
-from learner.benchmark.study import names
+from learner.benchmark.study import cells, names
 from learner.datasets import DATASETS
 from learner.errors import BadSetting, WeightsError
 from learner.oracles import forms
@@ -209,6 +210,21 @@ def test_a_net_that_cannot_be_had_is_asked_for_once_in_a_run(shapes, monkeypatch
     assert {row["method"] for row in rows_of("o")} == {"propagate"}
     simulate("report o")
     assert Path("o/report/report.md").read_text().count("no weights of vgg11") == 6
+
+
+@pytest.mark.parametrize(
+    ("method", "axes", "names"),
+    [
+        ("transfer", {"preset": "study-2021"}, ["wide_resnet50_2.tv_in1k"]),
+        ("basic", {"features": "timm:resnet50.tv_in1k@32", "strategy": "kmeans"}, ["resnet50.tv_in1k"]),
+        ("frozen", {}, ["the_best"]),
+        ("propagate", {"features": "pca"}, []),
+    ],
+)
+def test_the_nets_of_a_cell_are_those_that_it_would_load(monkeypatch, method, axes, names):
+    monkeypatch.setattr("learner.models.weights.at_hand", lambda: "the_best")
+    (cell,) = cells({"method": method, "seeds": 1} | axes)
+    assert [name for name, _ in nets(cell)] == names
 
 
 def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):

@@ -115,6 +115,30 @@ def test_a_file_is_read_once_for_all_seeds_and_again_when_it_changed(npz, monkey
     assert len(load(text).classes) == 5
 
 
+@pytest.mark.parametrize(
+    ("more", "mirrored"),
+    [
+        ({"classes": np.array(list("01234"))}, False),
+        ({"class_names": np.array(["0", "1", "2", "3", "cat"])}, True),
+        ({"flip": np.array(False)}, False),
+        ({"classes": np.array(list("01234")), "flip": np.array(True)}, True),
+    ],
+)
+def test_a_file_that_names_digits_or_says_so_is_not_mirrored(npz, more, mirrored):
+    assert load(npz(y_train=np.arange(40) % 5, **more)).train.flip is mirrored
+
+
+def test_a_flip_that_is_no_yes_or_no_is_refused(npz):
+    with pytest.raises(DatasetError, match="flip has type int64 and shape"):
+        load(npz(flip=np.array(3)))
+
+
+def test_folders_of_digits_are_not_mirrored(colors):
+    for number, path in enumerate(sorted(colors.iterdir())):
+        path.rename(path.with_name(str(number)))
+    assert not load(f"folder:{colors}").train.flip
+
+
 def test_flip_is_a_property_of_the_data_that_can_be_set(npz, colors):
     sets = ["digits", npz(), f"folder:{colors}"]
     assert [load(text).train.flip for text in sets] == [False, True, True]

@@ -95,7 +95,7 @@ def test_digits_are_not_mirrored_wherever_they_come_from(folder, monkeypatch):
     # the test set of the canonical size is larger than this table
     monkeypatch.setattr("learner.datasets.public.TESTED", {})
     fake_openml(monkeypatch)
-    sets = ["digits", "svhn", "svhn@modified", "openml:41081", "openml:41081@modified", "openml:554"]
+    sets = ["digits", "svhn", "svhn@modified", "openml:41081", "openml:41081@modified", "openml:554", "openml:41982"]
     assert [text for text in sets if load(text).train.flip or load(text).test.flip] == []
     assert load("openml:40927").train.flip
     assert load("openml:41081@flip").train.flip  # who says so is heard

@@ -103,7 +103,7 @@ def test_every_strategy_is_in_every_table_and_all_forms_say_the_same(page, out):
     files = sorted(out.glob("[12]-*.csv"))
     assert len(files) == 2 * 8
     for path in files:
-        table = table_of(path)
+        table = [line[:-1] for line in table_of(path)]  # without the seeds
         assert {line[0] for line in table[1:]} >= set(GAIN)
         assert not {cell for line in table for cell in line} - set(page.cells)
         assert all(cell in markdown for line in table for cell in line)
@@ -111,6 +111,22 @@ def test_every_strategy_is_in_every_table_and_all_forms_say_the_same(page, out):
         for name in ("curves", "selection"):
             assert (out / f"{number}-{name}.png").stat().st_size > 10_000
             assert "<svg" in (out / f"{number}-{name}.svg").read_text()
+
+
+def test_every_line_of_a_file_ends_in_its_seeds(out, tmp_path):
+    for path in out.glob("[12]-*.csv"):
+        head, *lines = table_of(path)
+        assert (head[-1], {line[-1] for line in lines}) == ("seeds", {"0 1 2 3 4 5"})
+    found = [row for row in rows() if not (row["strategy"] == "typiclust" and row["seed"] in (0, 4))]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    write(tmp_path, tmp_path / "out")
+    seeds = {line[0]: line[-1] for line in table_of(tmp_path / "out" / "1-budgets.csv")[1:]}
+    assert (seeds["random"], seeds["typiclust"]) == ("0 1 2 3 4 5", "1 2 3 5")
+
+
+def test_the_class_with_most_labels_is_shaded_most():
+    found = [row | {"labels_per_class": [8, 2, 0]} for row in rows(seeds=2)]
+    assert set(class_table(found).heat) == {(1.0, 0.25, 0.0)}
 
 
 def test_what_is_missing_is_said_with_the_reason(page):

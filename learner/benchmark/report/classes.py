@@ -35,7 +35,15 @@ def class_table(rows: Sequence[Row]) -> Table:
         "Mean labels of each class over seeds, as answered; how many classes have one; and the total variation between "
         "the classes of what was asked and those of all images. Where a set is thinned, each seed thins other classes."
     )
-    return Table("classes", "Labels of each class", columns, tuple(lines), note)
+    return Table(
+        "classes", "Labels of each class", columns, tuple(lines), note, tuple(_heat(line[4:]) for line in lines)
+    )
+
+
+def _heat(counts: Sequence[str]) -> tuple[float, ...]:
+    """Each class beside the one with most labels."""
+    values = [float(count) for count in counts]
+    return tuple(value / max(*values, 1e-9) for value in values)
 
 
 def _counted(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from textwrap import fill
@@ -27,6 +27,7 @@ h1{margin:0 0 .25rem}h2{margin:3rem 0 .5rem;border-bottom:2px solid var(--accent
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}figure{margin:1rem 0}
+td.heat{background:color-mix(in srgb,var(--accent) calc(60% * var(--heat)),transparent);padding:.3rem .4rem}
 figure svg{max-width:100%;height:auto;background:#fff;border-radius:6px}
 """
 
@@ -41,6 +42,11 @@ class Part:
     rows: list[dict[str, Any]]
     tables: list[Table]
     figures: dict[str, str]  # title -> file name without its ending
+
+    def seeds_of(self, strategy: str) -> str:
+        """Seeds of a strategy; of all where there is none of this name."""
+        own = {int(row["seed"]) for row in self.rows if str(row["strategy"]) == strategy}
+        return " ".join(map(str, sorted(own or {int(row["seed"]) for row in self.rows})))
 
 
 def write(run: Path, out: Path, value: str = "", features: Path | None = None) -> Path:
@@ -60,7 +66,7 @@ def write(run: Path, out: Path, value: str = "", features: Path | None = None) -
     ]
     for number, part in enumerate(parts, 1):
         for table in part.tables:
-            _write_csv(out / f"{number}-{table.name}.csv", table)
+            _write_csv(out / f"{number}-{table.name}.csv", _with_seeds(table, part))
     for table in whole:
         _write_csv(out / f"{table.name}.csv", table)
     (out / "about.json").write_text(json.dumps(_facts_of_files(about, parts), indent=2) + "\n", encoding="utf-8")
@@ -127,6 +133,12 @@ def paired(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int],
     every = set().union(*seeds.values())
     shared = set.intersection(*seeds.values()) or every
     return [row for row in rows if row["seed"] in shared], sorted(shared), sorted(every - shared)
+
+
+def _with_seeds(table: Table, part: Part) -> Table:
+    """Each line ends in the seeds that it is of."""
+    lines = tuple((*line, part.seeds_of(line[0])) for line in table.rows)
+    return replace(table, columns=(*table.columns, "seeds"), rows=lines)
 
 
 def _write_csv(path: Path, table: Table) -> None:
@@ -196,9 +208,17 @@ def _inline(path: Path, title: str) -> str:
 
 def _html(table: Table, caption: str = "") -> str:
     head = "".join(f"<th scope=col>{escape(column)}</th>" for column in table.columns)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    heats = table.heat or ((),) * len(table.rows)
+    rows = "".join(f"<tr>{_cells(row, heat)}</tr>" for row, heat in zip(table.rows, heats, strict=True))
     note = f"{escape(table.note)} {caption}".strip()
     return (
         f'<div class=scroll tabindex=0 role=region aria-label="{escape(table.title)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div><p class=quiet>{note}</p>"
     )
+
+
+def _cells(row: Sequence[str], heat: Sequence[float]) -> str:
+    """The last ones shaded by their heat; the number says the same."""
+    plain = len(row) - len(heat)
+    shaded = [f"<td class=heat style=--heat:{of:.2f}>" for of in heat]
+    return "".join(f"{tag}{escape(cell)}</td>" for tag, cell in zip(["<td>"] * plain + shaded, row, strict=True))

@@ -37,6 +37,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    heat: tuple[tuple[float, ...], ...] = ()  # of the last cells of each line, in [0, 1]: how much they are shaded
 
 
 def tables(rows: Sequence[Row], value: str) -> list[Table]:
