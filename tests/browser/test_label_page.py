@@ -15,7 +15,7 @@ def ready(live: Live, model: int = 1) -> int:
         status = answer["status"]
         return (status["model"] or 0) >= model and status["learner"]["activity"] == "ready"
 
-    return int(live.until("/api/status", settled)["status"]["model"])
+    return int(live.until("/api/status", settled)["status"]["model"] or 0)
 
 
 @pytest.mark.long
