@@ -57,7 +57,7 @@ def next_images() -> ResponseReturnValue:
         return jsonify(
             ok=True, items=[], waiting=f"The folder {folder} is not there. Connect its drive; it goes on here."
         )
-    with store.write(db):
+    with store.write(db, durable=False):
         asking = settings.asking(db)
         have, looks = shared.ids(values, "have"), asking.second_look_share
         slots = queue.claim(db, tab, shared.person_id(), count, shared.now(), have, looks)
@@ -144,7 +144,7 @@ def release() -> ResponseReturnValue:
     """A tab gives back what it holds."""
     values, db = shared.body(), shared.database()
     held = None if values.get("images") is None else shared.ids(values, "images")
-    with store.write(db):
+    with store.write(db, durable=False):
         queue.release(db, _tab(values), held)
     return jsonify(ok=True)
 
@@ -153,7 +153,7 @@ def release() -> ResponseReturnValue:
 def heartbeat() -> ResponseReturnValue:
     """A tab is still there."""
     values, db = shared.body(), shared.database()
-    with store.write(db):
+    with store.write(db, durable=False):
         queue.renew(db, _tab(values), shared.ids(values, "images"), shared.now())
     return jsonify(ok=True, status=status(db))
 

@@ -75,6 +75,15 @@ def test_from_image_to_label(browser):
     assert browser.client.get("/api/status").json["status"]["labels"] == 1
 
 
+def test_answers_wait_for_the_disk_and_leases_do_not(browser, monkeypatch):
+    durable, begin = [], store.write
+    monkeypatch.setattr(store, "write", lambda db, **how: durable.append(how.get("durable", True)) or begin(db, **how))
+    (item,) = browser.next()
+    browser.post("/api/heartbeat", {"tab": browser.tab, "images": [item["image"]]})
+    browser.say(item["image"])
+    assert durable == [False, False, True]
+
+
 def test_the_same_request_again_changes_nothing(browser):
     (item,) = browser.next()
     browser.say(item["image"])

@@ -397,6 +397,20 @@ def test_a_commit_is_on_disk_before_it_returns(db):
     assert db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
 
 
+def test_only_what_need_not_last_is_written_without_waiting_for_the_disk(db):
+    def level() -> int:
+        return db.execute("PRAGMA synchronous").fetchone()[0]
+
+    with store.write(db):
+        assert level() == 2
+    with store.write(db, durable=False):
+        assert level() == 1  # NORMAL: what a power cut takes is the end of the log, in order
+    assert level() == 2
+    with pytest.raises(RuntimeError), store.write(db, durable=False):
+        raise RuntimeError
+    assert level() == 2
+
+
 def test_a_file_of_a_newer_version_is_refused(instance, db):
     db["_sqlite_migrations"].insert({"migration_set": "annotator", "name": "m999_future", "applied_at": "x"})
     with pytest.raises(AnnotatorError, match=r"newer version.*m999_future.*upgrade"):
