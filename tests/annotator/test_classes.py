@@ -374,6 +374,7 @@ def test_a_name_a_colour_or_an_order_makes_no_round_due(learner):
     assert model(learner.db) == (1, [CAT, DOG])
 
 
+@pytest.mark.long
 def test_another_set_of_classes_is_learned_at_once(learner, tmp_path):
     owl = add(learner.db, "owl")
     learner._look()

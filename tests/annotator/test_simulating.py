@@ -188,6 +188,7 @@ def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
     assert all(item["reason"] for item in missing)
 
 
+@pytest.mark.long
 def test_a_net_that_cannot_be_had_is_asked_for_once_in_a_run(shapes, monkeypatch):
     asked = []
 

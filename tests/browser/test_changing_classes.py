@@ -69,6 +69,7 @@ DESCRIBE = """() => [...document.querySelectorAll(".classes li")].map((li) => {
 })"""
 
 
+@pytest.mark.long
 def test_buttons_drawn_after_a_change_are_those_that_the_server_draws(labeler: Labeler, page: Page) -> None:
     page.click("li[data-class='1'] [data-action=edit]")
     page.fill("#guidance", "A cat.")
@@ -106,6 +107,7 @@ def test_a_merger_says_first_what_it_does_and_label_pages_follow(labeler: Labele
     assert labeler.verdicts() == ["dog", "dog"]
 
 
+@pytest.mark.long
 def test_a_late_answer_with_a_retired_class_is_kept(labeler: Labeler, page: Page, place: Path) -> None:
     labeler.page.bring_to_front()
     labeler.page.route("**/api/heartbeat", lambda route: None)  # this page hears of nothing
@@ -163,6 +165,7 @@ def test_the_keyboard_alone_renames_moves_and_retires(page: Page, problems: Prob
     page.wait_for_selector("#offered li:has-text('cat')")
 
 
+@pytest.mark.long
 def test_it_fits_a_narrow_screen_with_the_longest_hostile_names(
     browser: Browser, server: Server, problems: Problems
 ) -> None:

@@ -58,6 +58,7 @@ def test_images_are_sent_and_found_and_asked(page: Page, server: Server, photos:
     labeler.look()
 
 
+@pytest.mark.long
 def test_files_can_be_dropped(page: Page, photos: Path) -> None:
     drop = """([name, bytes]) => {
         const data = new DataTransfer();
@@ -84,6 +85,7 @@ def test_a_file_that_is_too_large_is_not_even_sent(page: Page, photos: Path) -> 
     assert not (photos / "uploads").exists()
 
 
+@pytest.mark.long
 def test_the_forms_work_without_javascript(context: BrowserContext, server: Server, problems: Problems, photos) -> None:
     plain = context.browser.new_context(java_script_enabled=False)
     page = plain.new_page()

@@ -80,6 +80,7 @@ def test_answers_of_a_closed_tab_are_sent_by_the_next_one(
     assert answers(demo)[image] == labeler.truth[image]
 
 
+@pytest.mark.long
 def test_answers_of_a_closed_tab_are_sent_by_a_tab_that_was_open_already(
     labeler: Labeler, live: Live, demo: Path, problems: Problems
 ) -> None:
@@ -107,6 +108,7 @@ def test_two_tabs_do_not_double_an_answer(labeler: Labeler, live: Live, demo: Pa
     assert len(sent) == len(images) == len(set(images))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("locks", [True, False], ids=["with locks", "without locks"])
 def test_two_tabs_that_were_offline_send_each_answer_once(
     context: BrowserContext, live: Live, demo: Path, problems: Problems, locks: bool

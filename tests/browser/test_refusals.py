@@ -103,6 +103,7 @@ def test_an_answer_waits_while_nobody_can_take_it(
     assert answers(demo)[image] == labeler.truth[image]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [400, 404, 409, 410])
 def test_a_lasting_refusal_is_set_aside_and_can_be_sent_again(
     labeler: Labeler, demo: Path, problems: Problems, status: int

@@ -131,6 +131,7 @@ def test_a_double_click_only_looks(reviewer: Reviewer) -> None:
     assert reviewer.stored() == []
 
 
+@pytest.mark.long
 def test_the_filter_is_in_the_address_and_the_back_button_returns(reviewer: Reviewer) -> None:
     page = reviewer.open("sort=name").page
     reviewer.press("End", "2").saved()
@@ -165,6 +166,7 @@ def test_a_correction_without_a_server_is_kept_and_arrives(
     problems.clear()
 
 
+@pytest.mark.long
 def test_the_label_page_delivers_what_the_review_page_left(reviewer: Reviewer, problems: Problems) -> None:
     context = reviewer.start(30).page.context
     context.route("**/api/label", lambda route: route.abort())

@@ -262,6 +262,7 @@ def test_a_model_file_that_names_a_hub_is_refused(tmp_path):
         checkpoint.load(tmp_path)
 
 
+@pytest.mark.long
 def test_the_fully_connected_layers_of_a_vgg_are_those_of_timm():
     net = Backbone(2, "vgg11", size=32, pool="fc1", unit=False).eval()
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

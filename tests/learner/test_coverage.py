@@ -115,6 +115,7 @@ def test_kmeans_top_takes_the_nearest_ones_of_each_cluster():
     assert set(ask("kmeans_top", x, 18, per_cluster=3, starts=10).ids.tolist()) == expected
 
 
+@pytest.mark.long
 def test_kmeans_random_takes_as_many_of_each_cluster_and_says_how_probable():
     x = points(spread=0.3)
     blobs = KMeans(6, n_init=10, random_state=0).fit(x).labels_

@@ -107,6 +107,7 @@ def test_stopped_while_it_ranks_nothing_is_lost(tmp_path, monkeypatch):
     assert (tmp_path / fit.FILE).is_file()
 
 
+@pytest.mark.long
 def test_a_file_of_another_training_is_not_gone_on_with(tmp_path):
     train, settings = METHODS["basic"]
     with pytest.raises(Cancelled):
@@ -132,6 +133,7 @@ def test_a_damaged_file_is_not_gone_on_with(damage, tmp_path):
     assert torch.equal(weights(train(shades(folder=tmp_path), settings)), weights(train(shades(), settings)))
 
 
+@pytest.mark.long
 def test_a_killed_training_loses_at_most_what_was_done_since_the_last_file(tmp_path, monkeypatch):
     """No exception is raised where a process is killed: only the files that were written by the clock are there."""
     ticks = iter(range(10**6))

@@ -94,6 +94,7 @@ def test_what_cannot_be_trained_is_said():
         train(task, features="timm:test_resnet", weights="/nowhere")
 
 
+@pytest.mark.long
 def test_with_nothing_said_it_takes_the_net_at_hand(monkeypatch):
     from learner.models import weights
 

@@ -283,7 +283,13 @@ def test_with_seconds_per_label_there_is_a_picture_over_time(tmp_path):
     assert (tmp_path / "out" / "1-time.png").exists()
 
 
-@pytest.mark.parametrize("about", ["[]", '{"missing": 3}', '{"missing": [1, {"cell": "x"}]}', "null"])
+@pytest.mark.parametrize(
+    "about",
+    [
+        '{"missing": [1, {"cell": "x"}]}',
+        *(pytest.param(a, marks=pytest.mark.long) for a in ("[]", '{"missing": 3}', "null")),
+    ],
+)
 def test_a_damaged_run_json_stops_no_report(tmp_path, about):
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(seeds=1, budgets=(10,))))
     (tmp_path / "run.json").write_text(about)
