@@ -1,7 +1,8 @@
 """Tasks as Label Studio imports and exports them, in full and as JSON_MIN.
 
 They fit a labeling interface with `<Image name="image" value="$image"/>` and `<Choices name="choice" toName="image">`.
-A score in a prediction is the model's confidence. It is not stored with an answer, so suggestions have none.
+A score in a prediction is the model's confidence. It is not stored with an answer, so suggestions have none. Nor is the
+file that suggested where no model did.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ _DEFAULT = PrefixSettings()
 def export(
     instance: Path, db: Database, out: Path, settings: PrefixSettings = _DEFAULT, selection: Selection = ALL
 ) -> Report:
-    """One task per file, with its annotation, and the model's suggestion as prediction where there was one."""
+    """One task per file, with its annotation, and the suggestion as prediction where there was one."""
     tasks = (
         _task(number, row, settings.prefix) for number, row in enumerate(tables.json_rows(instance, db, selection), 1)
     )
@@ -60,7 +61,8 @@ def _annotation(number: int, row: Json) -> Json:
 def _suggestion(row: Json) -> Iterator[Json]:
     """What the person saw."""
     if row["suggested"] is not None:
-        yield {"model_version": str(row["model"]), "result": [_choice(f"{row['uuid']}-model", row["suggested"])]}
+        version = "import" if row["model"] is None else str(row["model"])  # no round: a file suggested it
+        yield {"model_version": version, "result": [_choice(f"{row['uuid']}-model", row["suggested"])]}
 
 
 def _prediction(row: Json) -> Iterator[Json]:

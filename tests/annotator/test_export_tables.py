@@ -138,6 +138,12 @@ def test_label_studio_gets_a_suggestion_as_a_prediction(place):
     assert [task["predictions"] for task in others] == [[], [], []]
 
 
+def test_what_a_file_suggested_is_no_prediction_of_a_model_called_none(place):
+    place.answer("0.png", "cat", model=None, suggested_id=place.classes["Cat"], suggestion_shown=True)
+    (said,) = json.loads(exported(place, "labelstudio")[1])[0]["predictions"]
+    assert (said["model_version"], choice([said])) == ("import", "Cat")
+
+
 def test_prodigy_gets_every_class_as_an_option(place):
     task = lines(exported(place, "prodigy")[1])[1]
     assert task["options"] == [{"id": name, "text": name} for name in CLASSES]
