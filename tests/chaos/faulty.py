@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from flask import request
+from flask import Flask, request
 
 from annotator import cli, serving
 from annotator.pages import shared
@@ -62,7 +62,13 @@ def named_person() -> int:
 def main() -> None:
     folder = Path(sys.argv.pop(1))
     create_app = serving.create_app
-    serving.create_app = lambda *args, **more: Faulty(create_app(*args, **more), folder)
+
+    def create_faulty(*args: Any, **more: Any) -> Flask:
+        app = create_app(*args, **more)
+        app.wsgi_app = Faulty(app.wsgi_app, folder)  # type: ignore[method-assign]
+        return app
+
+    serving.create_app = create_faulty
     shared.person_id = named_person
     cli.main()
 

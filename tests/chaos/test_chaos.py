@@ -65,7 +65,8 @@ def test_an_answer_acknowledged_before_it_is_stored_is_found(tmp_path):
 
 
 TOLD = {"uuid": "a", "image": 1, "kind": "label", "class": 2}
-ROW = {"uuid": "a", "image_id": 1, "kind": "label", "class_id": 2, "undoes": None, "person_id": 1, "late": 0}
+ROW = {"uuid": "a", "image_id": 1, "kind": "label", "class_id": 2, "undoes": None, "person_id": 1, "late": 0,
+       "source": "query"}  # fmt: skip
 
 
 def judged(folder: Path, *rows: dict[str, Any]) -> dict[str, int]:
