@@ -42,6 +42,7 @@ def label(page: Page, known: dict[str, str], count: int) -> None:
     """Answer so many images with the keyboard."""
     for _ in range(count):
         page.wait_for_selector("main[data-image]:not([data-image=''])")
+        page.wait_for_selector("#picture img")  # an image that nobody has seen takes no answer
         image = page.get_attribute("main[data-image]", "data-image")
         page.keyboard.press(known[image])
         page.wait_for_selector(f"main[data-image]:not([data-image='{image}'])")
