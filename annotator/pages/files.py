@@ -9,6 +9,7 @@ from annotator import security, uploads
 from annotator.errors import AnnotatorError
 from annotator.importing.rows import shown
 from annotator.pages import shared, status
+from annotator.pages.counting import seldom
 from annotator.store import db as store
 from annotator.store import images, overview, project, rounds
 
@@ -26,7 +27,7 @@ def _page(sent: dict[str, Any] | None) -> str:
     return render_template(
         "files/index.html",
         rows=images.set_aside(db),
-        duplicates=overview.duplicates(db),
+        duplicates=seldom(db, overview.duplicates, slow=0.1),
         counts=overview.counts(db),
         notes=project.facts(db).get("import_notes", []),
         importing=status.importing(db),

@@ -1,13 +1,12 @@
 """Where the project stands, in one dictionary: for the pages, `annotator status` and tests."""
 
 import json
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlite_utils import Database
 
+from annotator.pages.counting import seldom
 from annotator.store import anchoring, labels, overview, rounds
 from annotator.store import project as project_store
 
@@ -18,7 +17,7 @@ MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a 
 def status(db: Database) -> dict[str, Any]:
     """See docs/api.md."""
     now = time.time()
-    counts = _seldom(db, overview.counts)
+    counts = seldom(db, overview.counts)
     needed = min(MIN_AUDIT, counts["audit"])
     model = rounds.latest_model(db)
     return {
@@ -35,30 +34,6 @@ def status(db: Database) -> dict[str, Any]:
         "importing": importing(db),
         "accuracy": accuracy(model, needed),
     }
-
-
-T = TypeVar("T")
-_last: dict[tuple[str, Any], tuple[float, Any]] = {}  # file, what counts -> (good until, counts)
-_turn = threading.Lock()
-
-
-def _seldom(db: Database, count: Callable[[Database], T]) -> T:
-    """Counted anew each time, unless that takes long: then by one alone, and for a twentieth of the time at most."""
-    key = (db.execute("PRAGMA database_list").fetchone()[2], count)
-    until, counts = _last.get(key, (0.0, None))
-    if time.monotonic() < until or (until and _turn.locked()):
-        found: T = counts
-        return found
-    with _turn:
-        return _count(db, key)
-
-
-def _count(db: Database, key: tuple[str, Callable[[Database], T]]) -> T:
-    started = time.monotonic()
-    counts = key[1](db)
-    took = time.monotonic() - started
-    _last[key] = (started + 20 * took if took > 0.02 else 0.0, counts)
-    return counts
 
 
 def learner(db: Database, now: float) -> dict[str, Any]:
@@ -97,7 +72,7 @@ def progress(db: Database) -> dict[str, Any]:
     now = status(db)
     needed = now["audit"]["needed"]
     told = [_round(row, needed) for row in rounds.finished(db)]
-    return {"status": now, "classes": classes, "rounds": told, "anchoring": _seldom(db, anchoring.agreement)}
+    return {"status": now, "classes": classes, "rounds": told, "anchoring": seldom(db, anchoring.agreement)}
 
 
 def _round(row: dict[str, Any], needed: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from sqlite_utils import Database
 
 from annotator import agreement
+from annotator.pages.counting import seldom
 from annotator.store import browse, labels, opinions, overlap
 from annotator.store import project as project_store
 from annotator.store.opinions import Share, Together
@@ -17,16 +18,17 @@ class _Counted(NamedTuple):
     work: dict[int, dict[str, Any]]
 
 
-_last: dict[str, tuple[tuple[int, int], _Counted]] = {}  # file -> (answers and classes counted, what came of it)
+SLOW = 0.1  # seconds
 
 
 def _counted(db: Database) -> _Counted:
-    """Counted anew only after an answer or a change of the classes: a second for 200,000 labels."""
-    file = db.execute("PRAGMA database_list").fetchone()[2]
+    """Of 200,000 labels a second's work: not after every answer of a large team."""
     state = (labels.cursor(db), project_store.counter(db, "class set"))
-    if file not in _last or _last[file][0] != state:
-        _last[file] = (state, _Counted(opinions.together(db), opinions.decided(db), opinions.work(db)))
-    return _last[file][1]
+    return seldom(db, _count, state, slow=SLOW)
+
+
+def _count(db: Database) -> _Counted:
+    return _Counted(opinions.together(db), opinions.decided(db), opinions.work(db))
 
 
 def agreed(db: Database) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""What takes long to count is not counted for every request."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from sqlite_utils import Database
+
+T = TypeVar("T")
+SLOW = 0.02  # seconds; what is quicker is counted anew each time
+SHARE = 20  # at most a twentieth of the time goes into counting one thing
+
+
+class _Kept(NamedTuple):
+    state: object
+    until: float  # of the clock that never goes back
+    found: Any
+
+
+_kept: dict[tuple[str, Any], _Kept] = {}  # file, what counts -> what it found
+_turn = threading.Lock()
+
+
+def seldom(db: Database, count: Callable[[Database], T], state: object = None, *, slow: float = SLOW) -> T:
+    """What `count` finds: now, or not long ago where counting takes longer than `slow` seconds.
+
+    One thread counts and the others take what was found before. While `state` is the same nothing is counted again.
+    """
+    key = (db.execute("PRAGMA database_list").fetchone()[2], count)
+    kept = _kept.get(key)
+    if kept and (kept.state == state is not None or time.monotonic() < kept.until or (kept.until and _turn.locked())):
+        found: T = kept.found
+        return found
+    with _turn:
+        started = time.monotonic()
+        found = count(db)
+        took = time.monotonic() - started
+    _kept[key] = _Kept(state, started + SHARE * took if took > slow else 0.0, found)
+    return found
