@@ -74,6 +74,7 @@ def test_strategies_are_measured_beside_their_peers():
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_scores_without_labels_are_compared_with_what_they_foretell():
     kinds = ["--kind", "pixels", "--kind", "pca", "--kind", "timm:tf_efficientnet_lite0@16"]
     said = run_script("feature_scores.py", *kinds, "--seeds", "2", "--no-save")
@@ -92,6 +93,7 @@ def test_the_rows_of_a_run_are_kept_as_a_result(data, tmp_path):
     assert kept["device"] == rows[0]["device"]
 
 
+@pytest.mark.slow
 def test_a_large_team_is_measured_in_small():
     said = run_script(
         "workplace.py", "--images", "600", "--labels", "800", "--annotators", "4", "--seconds", "3", "--pause", "0.5",

@@ -161,7 +161,7 @@ def counted(monkeypatch) -> list:
     return seen
 
 
-@pytest.mark.long
+@pytest.mark.slow  # the README's commands run it as well
 def test_the_smoke_study_runs_from_the_data_sets_to_the_tables(shapes):
     found = json.loads(simulate("simulate --study smoke --seeds 2 --json --quiet"))
     assert found["missing"] == []
