@@ -18,7 +18,13 @@ _KNOWN = ("token", "_user_id")  # a session that has either is not a stranger's
 
 
 def guarded(app: Flask, *, is_open: bool) -> type[HTTPChannel]:
-    """The channel class that asks `_limit` for each request. is_open: whoever reaches the server is its owner."""
+    """The channel class that limits each body. is_open: whoever reaches the server is its owner."""
+    uploads = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint in security.UPLOADS}
+
+    def limit(path: str, cookies: str) -> int:
+        """Bytes; a body must be smaller. What is a little too large still gets the explanation of the pages."""
+        is_large = path in uploads and (is_open or _has_come_in(app, cookies))
+        return security.MAX_UPLOAD_BYTES if is_large else 2 * security.MAX_BODY_BYTES
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         adj: Any
@@ -26,24 +32,13 @@ def guarded(app: Flask, *, is_open: bool) -> type[HTTPChannel]:
         def parse_header(self, header_plus: bytes) -> None:
             super().parse_header(header_plus)
             if self.body_rcv is not None:
-                limit = _limit(app, self.path, self.headers.get("COOKIE", ""), is_open=is_open)
                 self.adj = copy(self.adj)
-                self.adj.max_request_body_size = limit
+                self.adj.max_request_body_size = limit(self.path, self.headers.get("COOKIE", ""))
 
     class Channel(HTTPChannel):  # type: ignore[misc]
         parser_class = Parser
 
     return Channel
-
-
-def _limit(app: Flask, path: str, cookies: str, *, is_open: bool) -> int:
-    """Bytes; a body must be smaller. What is a little too large still gets the explanation of the pages."""
-    is_large = path in _uploads(app) and (is_open or _has_come_in(app, cookies))
-    return security.MAX_UPLOAD_BYTES if is_large else 2 * security.MAX_BODY_BYTES
-
-
-def _uploads(app: Flask) -> set[str]:
-    return {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint in security.UPLOADS}
 
 
 def _has_come_in(app: Flask, cookies: str) -> bool:
