@@ -94,8 +94,10 @@ def images(units: Units) -> int:
 
 def meaning(value: float | None, images: int) -> str:
     """What an alpha of so many images says, in plain words."""
+    if not images:
+        return "no image has labels of two people yet"
     if value is None:
-        return "everybody always said the same class, so chance alone explains it" if images else "no image has two yet"
+        return "everybody always said the same class, so chance alone explains it"
     if value >= RELIABLE:
         return "people mean the same by the classes"
     if value >= TENTATIVE:

@@ -93,7 +93,7 @@ def test_perfect_agreement_is_one(measure):
 def test_what_is_not_defined_is_none_and_says_why(units):
     assert agreement.alpha(units) is agreement.fleiss(units) is agreement.cohen(units) is None
     assert agreement.meaning(None, agreement.images(units)) in (
-        "no image has two yet",
+        "no image has labels of two people yet",
         "everybody always said the same class, so chance alone explains it",
     )
 

@@ -128,7 +128,7 @@ def test_a_project_of_one_person_says_that_there_is_nothing_to_compare(db):
     say(db, "ann", 1)
     found = opinions.agreement_of(opinions.together(db))
     assert (found["alpha"], found["fleiss"], found["images"]) == (None, None, 0)
-    assert found["meaning"] == "no image has two yet"
+    assert found["meaning"] == "no image has labels of two people yet"
 
 
 def test_units_are_those_of_a_brute_force_over_the_answers(db):

@@ -76,7 +76,7 @@ def test_the_numbers_follow_the_next_answer(owner, instance):  # noqa: F811
 def test_before_anybody_answered_the_pages_say_so(owner):  # noqa: F811
     page = owner.get("/people").text
     assert "Nobody has answered anything yet" in page
-    assert "Agreement is not defined yet: no image has two yet" in page
+    assert "Agreement is not defined yet: no image has labels of two people yet" in page
     assert "Agreement" not in owner.get("/progress").text
 
 
