@@ -127,6 +127,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     import waitress
 
     from annotator import door
+    from annotator.pages import together
 
     token = _token(instance, address)
     hosts = frozenset({address.host, socket.gethostname(), *address.names}) if address.is_remote else frozenset()
@@ -142,6 +143,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     server.channel_class = door.guarded(app, is_open=token is None)
     logging.getLogger("waitress").setLevel(logging.ERROR)  # neither a short queue nor ending amid a request is news
     supervisor.start()
+    threading.Thread(target=together.prepare, args=[instance], daemon=True).start()
     click.echo(f"annotator is at {url}")
     click.echo("Ctrl+C ends it; the same command goes on where it stopped.")
     sys.stdout.flush()

@@ -2,12 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from sqlite_utils import Database
 
+from annotator.store import tally
+
 T = TypeVar("T")
+Sums = TypeVar("Sums", bound=tally.Tally)
 SLOW = 0.02  # seconds; what is quicker is counted anew each time
 SHARE = 20  # at most a twentieth of the time goes into counting one thing
 
@@ -20,6 +24,8 @@ class _Kept(NamedTuple):
 
 _kept: dict[tuple[str, Any], _Kept] = {}  # file, what counts -> what it found
 _turn = threading.Lock()
+_sums: dict[tuple[str, type], Any] = {}  # file, kind -> the tally
+_sums_turn = threading.Lock()
 
 
 def seldom(db: Database, count: Callable[[Database], T], state: object = None, *, slow: float = SLOW) -> T:
@@ -27,7 +33,7 @@ def seldom(db: Database, count: Callable[[Database], T], state: object = None, *
 
     One thread counts and the others take what was found before. While `state` is the same nothing is counted again.
     """
-    key = (db.execute("PRAGMA database_list").fetchone()[2], count)
+    key = (_file(db), count)
     kept = _kept.get(key)
     if kept and (kept.state == state is not None or time.monotonic() < kept.until or (kept.until and _turn.locked())):
         found: T = kept.found
@@ -38,3 +44,17 @@ def seldom(db: Database, count: Callable[[Database], T], state: object = None, *
         took = time.monotonic() - started
     _kept[key] = _Kept(state, started + SHARE * took if took > slow else 0.0, found)
     return found
+
+
+@contextmanager
+def up_to_date(db: Database, kind: type[Sums]) -> Iterator[Sums]:
+    """What all labels say now, for one thread at a time: what is new is added to what was known before."""
+    key = (_file(db), kind)
+    with _sums_turn:
+        found = tally.count(kind, db, _sums.pop(key, None))
+        yield found
+        _sums[key] = found
+
+
+def _file(db: Database) -> str:
+    return str(db.execute("PRAGMA database_list").fetchone()[2])

@@ -28,7 +28,7 @@ def _page(sent: dict[str, Any] | None) -> str:
         "files/index.html",
         rows=images.set_aside(db),
         duplicates=seldom(db, overview.duplicates, slow=0.1),
-        counts=overview.counts(db),
+        counts=seldom(db, overview.counts),
         notes=project.facts(db).get("import_notes", []),
         importing=status.importing(db),
         sent=sent,

@@ -26,12 +26,14 @@ _LONGEST = 200  # characters of a name that are looked for
 @blueprint.get("/review")
 def page() -> ResponseReturnValue:
     wanted, sort, like = _filter(), _choice("sort", SORTS) or "newest", _number("like", int, _LARGEST)
+    work = _choice("work", ("1",)) and _address()  # conflicts come up one after the other
     with browse.reading(shared.instance()) as db:
-        rows, earlier, later = _page(db, wanted, sort) if like is None else (_alike(db, like), None, None)
+        rows, earlier, later = (
+            _page(db, replace(wanted, settled=bool(work)), sort) if like is None else (_alike(db, like), None, None)
+        )
         if rows is None:
             return redirect(_address())
         shown = _shown(db, rows)
-    work = _choice("work", ("1",)) and _address()  # conflicts come up one after the other
     shown["boot"] |= {"work": work, "more": bool(later or earlier)}
     shown |= {"links": {"earlier": earlier, "later": later, "first": _address()}, "like": like}
     shown |= {"wanted": wanted, "filtered": replace(wanted, status="") != Filter(), "sort": sort, "sorts": SORTS}

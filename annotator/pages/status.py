@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from annotator.pages.counting import seldom
+from annotator.pages.counting import seldom, up_to_date
 from annotator.store import anchoring, labels, overview, rounds
 from annotator.store import project as project_store
+from annotator.store.anchoring import Suggestions
 
 KILLED = "the last look for new images was killed; look again, on the Files page or with `annotator rescan`"
 MIN_AUDIT = 30  # below so many audit answers an accuracy would only mislead; a smaller audit must be complete
@@ -72,7 +73,9 @@ def progress(db: Database) -> dict[str, Any]:
     now = status(db)
     needed = now["audit"]["needed"]
     told = [_round(row, needed) for row in rounds.finished(db)]
-    return {"status": now, "classes": classes, "rounds": told, "anchoring": seldom(db, anchoring.agreement)}
+    with up_to_date(db, Suggestions) as found:
+        anchored = anchoring.agreement(found)
+    return {"status": now, "classes": classes, "rounds": told, "anchoring": anchored}
 
 
 def _round(row: dict[str, Any], needed: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from annotator.schema import (
     m005_review,
     m006_overlap,
     m007_suggestions,
+    m008_refresh,
 )
 
 migrations = Migrations("annotator")
@@ -22,5 +23,6 @@ for module in (
     m005_review,
     m006_overlap,
     m007_suggestions,
+    m008_refresh,
 ):
     migrations(name=module.__name__.rpartition(".")[2])(module.apply)

@@ -38,6 +38,7 @@ class Filter:
     round: int | None = None
     name: str = ""  # part of a file's name, whatever the case of a to z
     disagrees: bool = False  # the last round's prediction is not the label
+    settled: bool = False  # nobody else is going to be asked
     low: float | None = None  # of that prediction's confidence, in [0, 1]
     high: float | None = None
 
@@ -138,6 +139,7 @@ _CONFIDENCE = """+s.image_id IN (SELECT image_id FROM said.predictions
     WHERE confidence BETWEEN coalesce(:low, 0) AND coalesce(:high, 1))"""
 _DISAGREES = """+s.image_id IN (SELECT q.image_id FROM said.predictions q
     CROSS JOIN states t ON t.image_id = q.image_id WHERE q.class_id <> t.class_id)"""
+_SETTLED = "NOT EXISTS (SELECT 1 FROM queue WHERE image_id = s.image_id AND asked > '')"
 
 
 def _clauses(wanted: Filter) -> tuple[list[str], dict[str, Any]]:
@@ -148,6 +150,8 @@ def _clauses(wanted: Filter) -> tuple[list[str], dict[str, Any]]:
         clauses.append(_CONFIDENCE)
     if wanted.disagrees:
         clauses.append(_DISAGREES)
+    if wanted.settled:
+        clauses.append(_SETTLED)
     if _asks_for_an_answer(wanted):
         clauses.append(f"+s.image_id IN (SELECT image_id FROM labels WHERE {_same(wanted)})")
     return [*clauses, "s.image_id NOT IN (SELECT id FROM images WHERE aside IS NOT NULL)"], values
@@ -191,8 +195,8 @@ def counts(db: Database) -> dict[str, int]:
 
 
 def conflicts(db: Database) -> int:
-    """Images that people disagree on and no reviewer has decided."""
-    sql = """SELECT count(*) FROM states WHERE status = 'conflict'
+    """Images that people disagree on, that no reviewer has decided, and of which nobody else is going to be asked."""
+    sql = f"""SELECT count(*) FROM states AS s WHERE status = 'conflict' AND {_SETTLED}
         AND image_id NOT IN (SELECT id FROM images WHERE aside IS NOT NULL)"""
     return int(db.execute(sql).fetchone()[0])
 

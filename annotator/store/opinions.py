@@ -13,38 +13,39 @@ from sqlite_utils import Database
 
 from annotator import agreement
 from annotator.store.queue import DOUBTS
+from annotator.store.tally import SEEN, STANDS, Rows, Tally
 
 LONGEST = 120.0  # seconds that one answer counts for: who thinks for longer is at lunch
 
-_STANDS = "kind <> 'undo' AND uuid NOT IN (SELECT undoes FROM labels WHERE undoes IS NOT NULL)"
-
 # the last answer of each person to each image; max() chooses the row of the other columns too
-_SAID = f"""SELECT image_id, person_id, max(id) AS id, kind, class_id FROM labels
-    WHERE {_STANDS} AND source NOT IN ('review', 'import') AND strategy IS NOT '{DOUBTS}'"""
+_SAID = f"""SELECT image_id, person_id, max(id) AS id, kind, class_id FROM seen
+    WHERE {STANDS} AND source NOT IN ('review', 'import') AND strategy IS NOT '{DOUBTS}'"""
 
 # images of which the same people said the same, together: there are few of those
-_TOGETHER = f"""WITH said AS ({_SAID} GROUP BY image_id, person_id)
+_TOGETHER = f"""WITH {SEEN}, said AS ({_SAID} GROUP BY image_id, person_id)
     SELECT audit, opinions, count(*) FROM (
         SELECT images.audit AS audit, group_concat(person_id || ':' || coalesce(counts_as, class_id)) AS opinions
         FROM said JOIN classes ON classes.id = class_id JOIN images ON images.id = image_id
         WHERE kind = 'label' GROUP BY image_id HAVING count(*) > 1)
     GROUP BY audit, opinions"""
 
-_DECIDED = f"""WITH
-    decided AS (SELECT image_id, max(id) AS id, class_id FROM labels
-        WHERE {_STANDS} AND source = 'review' AND kind = 'label' GROUP BY image_id),
+_DECIDED = f"""WITH {SEEN},
+    decided AS (SELECT image_id, max(id) AS id, class_id FROM seen
+        WHERE {STANDS} AND source = 'review' AND kind = 'label' GROUP BY image_id),
     said AS ({_SAID} AND image_id IN (SELECT image_id FROM decided) GROUP BY image_id, person_id)
     SELECT said.person_id, count(*), sum(coalesce(mine.counts_as, mine.id) = coalesce(theirs.counts_as, theirs.id))
     FROM decided JOIN said ON said.image_id = decided.image_id AND said.kind = 'label'
         JOIN classes AS mine ON mine.id = said.class_id JOIN classes AS theirs ON theirs.id = decided.class_id
     GROUP BY said.person_id"""
 
-_WORK = f"""SELECT person_id, count(*) AS answers, sum(kind = 'label') AS labels,
-        sum(kind = 'label' AND seconds IS NOT NULL) AS timed, coalesce(sum(min(seconds, {LONGEST})), 0) AS active,
+_WORK = f"""WITH {SEEN}
+    SELECT person_id, count(*) AS answers, sum(kind = 'label') AS labels,
+        sum(kind = 'label' AND seconds IS NOT NULL) AS timed,
+        coalesce(sum(CAST(round(1000 * min(seconds, {LONGEST})) AS INTEGER)), 0) AS active_ms,
         sum(kind = 'skip') AS skipped, sum(kind = 'unsure') AS unsure, sum(kind = 'flag') AS flagged,
         sum(kind = 'label' AND suggestion_shown AND source <> 'review') AS shown,
         sum(kind = 'label' AND suggestion_shown AND source <> 'review' AND class_id = suggested_id) AS taken
-    FROM labels NOT INDEXED WHERE {_STANDS} AND source <> 'import' GROUP BY person_id"""
+    FROM seen WHERE {STANDS} AND source <> 'import' GROUP BY person_id"""
 
 _TIMED = "FROM labels WHERE kind = 'label' AND seconds IS NOT NULL"
 
@@ -66,20 +67,55 @@ class Together:
     with_others: dict[int, Share] = field(default_factory=dict)  # person -> where most of the others say one class
     in_audit: dict[int, Share] = field(default_factory=dict)  # the same on the images that measure
 
-
-def together(db: Database) -> Together:
-    """Counted from all images that have labels of at least two people."""
-    found = Together()
-    for audit, text, count in db.execute(_TOGETHER).fetchall():
-        said = sorted((int(person), int(said)) for person, said in (part.split(":") for part in text.split(",")))
-        found.units[tuple(sorted(each for _, each in said))] += count
+    def add(self, said: list[tuple[int, int]], count: int, *, audit: bool) -> None:
+        """So many images more, or less, of which these people, in order, said these classes."""
+        _add(self.units, tuple(sorted(each for _, each in said)), count)
         for (one, here), (other, there) in combinations(said, 2):
-            found.pairs.setdefault((one, other), Counter())[here, there] += count
+            _add(self.pairs.setdefault((one, other), Counter()), (here, there), count)
         for person, agrees in _with_others(said).items():
-            for shares in (found.with_others, *([found.in_audit] if audit else [])):
-                before = shares.get(person, Share())
-                shares[person] = Share(before.count + count * agrees, before.of + count)
-    return found
+            for shares in (self.with_others, *([self.in_audit] if audit else [])):
+                _more(shares, person, count * agrees, count)
+
+
+class Opinions(Tally):
+    """All of it."""
+
+    def __init__(self) -> None:
+        self.together = Together()
+        self.decided: dict[int, Share] = {}  # person -> labels that the reviewer's decision says too
+        self.work: dict[int, Counter[str]] = {}  # person -> see `work_of`
+
+    def add(self, rows: Rows, sign: int) -> None:
+        for audit, text, count in rows(_TOGETHER):
+            said = sorted((int(person), int(said)) for person, said in (part.split(":") for part in text.split(",")))
+            self.together.add(said, sign * count, audit=bool(audit))
+        for person, count, same in rows(_DECIDED):
+            _more(self.decided, person, sign * same, sign * count)
+        for person, *values in rows(_WORK):
+            for column, value in zip(_COLUMNS, values, strict=True):
+                _add(self.work.setdefault(person, Counter()), column, sign * value)
+
+    @classmethod
+    def depends_on(cls, db: Database) -> tuple[Any, ...]:
+        """Which images are in the audit, and what classes count as."""
+        audit = db.execute("SELECT count(*), sum(id) FROM images INDEXED BY images_audit WHERE audit = 1").fetchone()
+        return (*audit, *db.execute("SELECT id, counts_as FROM classes WHERE counts_as IS NOT NULL ORDER BY id"))
+
+
+_COLUMNS = ("answers", "labels", "timed", "active_ms", "skipped", "unsure", "flagged", "shown", "taken")  # of _WORK
+
+
+def _add(counter: Counter[Any], key: Any, count: int) -> None:
+    """Without a trace of what is none any more."""
+    counter[key] += count
+    if not counter[key]:
+        del counter[key]
+
+
+def _more(shares: dict[int, Share], person: int, count: int, of: int) -> None:
+    before = shares.pop(person, Share())
+    if before.of + of:
+        shares[person] = Share(before.count + count, before.of + of)
 
 
 def _with_others(said: list[tuple[int, int]]) -> dict[int, bool]:
@@ -94,18 +130,18 @@ def _with_others(said: list[tuple[int, int]]) -> dict[int, bool]:
     return found
 
 
-def decided(db: Database) -> dict[int, Share]:
-    """Person -> labels that a reviewer's decision says too, of those of images that a reviewer decided."""
-    return {person: Share(same, count) for person, count, same in db.execute(_DECIDED).fetchall()}
-
-
-def work(db: Database) -> dict[int, dict[str, Any]]:
+def work_of(db: Database, counted: Opinions) -> dict[int, dict[str, Any]]:
     """Person -> {answers, labels, timed, active, median, skipped, unsure, flagged, shown, taken} of what stands.
 
     timed: labels whose time is known. active, median: seconds. taken: suggestions that are the label, of those shown.
     """
     medians = _medians(db)
-    return {row["person_id"]: row | {"median": medians.get(row["person_id"])} for row in db.query(_WORK)}
+    return {
+        person: {column: row[column] for column in _COLUMNS}
+        | {"active": row["active_ms"] / 1000, "median": medians.get(person)}
+        for person, row in counted.work.items()
+        if row["answers"]
+    }
 
 
 def _medians(db: Database) -> dict[int, float]:

@@ -2,10 +2,9 @@
 
 from sqlite_utils import Database
 
-# the trigger that follows changes of classes fills the table anew
 REPAIR = (
     "the answers are whole; stop the server, then in the instance folder "
-    "`sqlite3 labels.db 'UPDATE classes SET retired = retired WHERE id = 1'` makes the table anew"
+    "`sqlite3 labels.db 'INSERT INTO refresh SELECT id FROM images'` makes the table anew"
 )
 
 

@@ -318,17 +318,18 @@ def current(db: Database, image: int) -> tuple[str, int | None]:
     return row[0], row[1]
 
 
-def test_what_a_class_counts_as_changes_what_is_kept(people):
-    add(people, 1, "label", 1, 2)
+def test_what_a_class_counts_as_changes_what_is_kept_of_its_own_images(people):
+    for image, class_id in ((1, 1), (2, 2), (3, 3)):
+        add(people, image, "label", 1, class_id)
     with store.write(people):
-        if "retired" not in people["classes"].columns_dict:
-            people.execute("ALTER TABLE classes ADD COLUMN retired TEXT")
         people.execute("UPDATE states SET status = 'skip', class_id = NULL")
         people["classes"].update(1, {"name": "another name"})
         assert current(people, 1) == ("skip", None)  # a name is no reason to look at every image
-        people["classes"].update(3, {"retired": "now"})
-    assert current(people, 1) == ("label", 2)
-    assert current(people, 2) == ("unlabeled", None)
+        people["classes"].update(1, {"counts_as": 2})
+        assert [current(people, image) for image in (1, 2, 3)] == [("label", 2), ("skip", None), ("skip", None)]
+        people["classes"].update(2, {"retired": "now"})
+    assert [current(people, image) for image in (1, 2, 3)] == [("retired", None), ("retired", None), ("skip", None)]
+    assert current(people, 4) == ("skip", None)
 
 
 @pytest.mark.parametrize("sort", ["newest", "name"])

@@ -21,7 +21,7 @@ from annotator.export import csv as csv_format
 from annotator.importing.folder_labels import FolderLabels
 from annotator.predicting import predict_pool
 from annotator.project import StoreProject
-from annotator.store import classes, labels, project, queue, rounds
+from annotator.store import classes, labels, project, queue, rounds, states
 from annotator.store import db as store
 from annotator.store.classes import Change
 from annotator.worker import Worker
@@ -162,6 +162,7 @@ def test_after_any_sequence_the_labels_are_those_of_the_model(instance, seed):
             found = {image: (status, class_id if status in ("label", "retired") else None)
                      for image, (status, class_id) in current(db).items()}  # fmt: skip
             assert found == model.current()
+            assert states.wrong(db) == []
         assert {row["id"] for row in project.classes(db)} == set(model.offered())
         raw = [row[:2] for row in db.execute("SELECT uuid, class_id FROM labels WHERE kind = 'label'").fetchall()]
         assert raw == [(each["uuid"], each["class"]) for each in model.said if each["kind"] == "label"]

@@ -160,6 +160,6 @@ def test_the_advice_repairs_what_is_kept_of_the_images(learned, harm):
     change(learned, harm)
     db = store.connect(learned / store.FILE)
     assert states.wrong(db)
-    change(learned, re.search("\\'(UPDATE .*)\\'", states.REPAIR).group(1))
+    change(learned, re.search("\\'(INSERT .*)\\'", states.REPAIR).group(1))
     assert states.wrong(db) == []
     db.close()

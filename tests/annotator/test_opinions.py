@@ -11,9 +11,9 @@ from sqlite_utils import Database
 
 from annotator import agreement
 from annotator.store import db as store
-from annotator.store import labels, opinions, project
+from annotator.store import labels, opinions, project, tally
 from annotator.store.labels import Answer
-from annotator.store.opinions import Share
+from annotator.store.opinions import Opinions, Share
 
 numbers = count()
 
@@ -38,9 +38,9 @@ def test_only_the_last_standing_label_of_each_person_counts(db):
     say(db, "ann", 1, 1)
     say(db, "ann", 1, 2)
     undo(db, "bob", say(db, "bob", 1, 1))
-    assert opinions.together(db).units == {}
+    assert tally.count(Opinions, db).together.units == {}
     say(db, "bob", 1, 2)
-    assert opinions.together(db).units == {(2, 2): 1}
+    assert tally.count(Opinions, db).together.units == {(2, 2): 1}
 
 
 def test_a_reviewers_word_and_a_file_are_no_opinions(db):
@@ -49,14 +49,14 @@ def test_a_reviewers_word_and_a_file_are_no_opinions(db):
     with store.write(db):
         row = {"uuid": "i", "image_id": 1, "kind": "label", "class_id": 2, "person_id": project.person_id(db, "import")}
         db["labels"].insert(row | {"source": "import", "via": "import", "created": "now"})
-    assert opinions.together(db).units == {}
+    assert tally.count(Opinions, db).together.units == {}
 
 
 def test_who_skips_or_is_unsure_says_no_class(db):
     say(db, "ann", 1, 1)
     say(db, "bob", 1, None, "unsure")
     say(db, "cat", 1, 1)
-    assert opinions.together(db).units == {(1, 1): 1}
+    assert tally.count(Opinions, db).together.units == {(1, 1): 1}
 
 
 def test_pairs_of_people_have_the_kappa_of_scikit_learn(db):
@@ -66,7 +66,7 @@ def test_pairs_of_people_have_the_kappa_of_scikit_learn(db):
         ids = {who: project.person_id(db, who) for who in ("ann", "bob", "cat")}
         for (who, image), class_id in said.items():
             labels.add(db, Answer(f"k{who}{image}", image, "label", ids[who], class_id), "tab", 0.0)
-    found = opinions.together(db)
+    found = tally.count(Opinions, db).together
     for one, other in (("ann", "bob"), ("ann", "cat"), ("bob", "cat")):
         truth = cohen_kappa_score(*([said[who, image] for image in range(1, 41)] for who in (one, other)))
         assert agreement.cohen(found.pairs[ids[one], ids[other]]) == pytest.approx(truth)
@@ -77,14 +77,14 @@ def test_merged_classes_are_one(db):
     say(db, "ann", 1, 1)
     say(db, "bob", 1, 2)
     db.execute("UPDATE classes SET counts_as = 1 WHERE id = 2")
-    assert opinions.together(db).units == {(1, 1): 1}
+    assert tally.count(Opinions, db).together.units == {(1, 1): 1}
 
 
 def test_a_person_is_compared_with_most_of_the_others(db):
     for image, classes in enumerate([(1, 1, 1), (2, 1, 1), (1, 1, 2)], start=1):
         for who, class_id in zip(("ann", "bob", "cat"), classes, strict=True):
             say(db, who, image, class_id)
-    found = opinions.together(db).with_others
+    found = tally.count(Opinions, db).together.with_others
     # bob and cat agree on images 1 and 2; in the third they do not, so that ann cannot be compared with them
     assert found[number(db, "ann")] == Share(1, 2)
     assert found[number(db, "cat")] == Share(1, 2)  # ann and bob agree on images 1 and 3
@@ -95,7 +95,7 @@ def test_audit_images_are_counted_apart(db):
     for image in (1, 2):
         say(db, "ann", image, 1)
         say(db, "bob", image, image)
-    found = opinions.together(db)
+    found = tally.count(Opinions, db).together
     assert found.with_others[number(db, "ann")] == Share(1, 2)
     assert found.in_audit[number(db, "ann")] == Share(1, 1)
 
@@ -106,7 +106,7 @@ def test_agreement_with_what_reviewers_decided(db):
     say(db, "rob", 1, 1, source="review")
     say(db, "rob", 2, 2, source="review")
     undo(db, "rob", say(db, "rob", 3, 2, source="review"))
-    assert opinions.decided(db) == {number(db, "ann"): Share(1, 2)}
+    assert tally.count(Opinions, db).decided == {number(db, "ann"): Share(1, 2)}
 
 
 def test_the_work_of_a_person_is_what_stands(db):
@@ -117,7 +117,7 @@ def test_the_work_of_a_person_is_what_stands(db):
     say(db, "ann", 6, None, "unsure")
     say(db, "ann", 7, None, "flag")
     undo(db, "ann", say(db, "ann", 8, None, "skip"))
-    row = opinions.work(db)[number(db, "ann")]
+    row = opinions.work_of(db, tally.count(Opinions, db))[number(db, "ann")]
     assert (row["answers"], row["labels"], row["timed"], row["median"]) == (7, 4, 4, statistics.median(seconds))
     assert row["active"] == 1 + 2 + 4 + opinions.LONGEST + 3
     assert (row["skipped"], row["unsure"], row["flagged"]) == (1, 1, 1)
@@ -126,7 +126,7 @@ def test_the_work_of_a_person_is_what_stands(db):
 
 def test_a_project_of_one_person_says_that_there_is_nothing_to_compare(db):
     say(db, "ann", 1)
-    found = opinions.agreement_of(opinions.together(db))
+    found = opinions.agreement_of(tally.count(Opinions, db).together)
     assert (found["alpha"], found["fleiss"], found["images"]) == (None, None, 0)
     assert found["meaning"] == "no image has labels of two people yet"
 
@@ -143,4 +143,55 @@ def test_units_are_those_of_a_brute_force_over_the_answers(db):
     for (image, _), class_id in last.items():
         images.setdefault(image, []).append(class_id)
     expected = Counter(tuple(sorted(each)) for each in images.values() if len(each) > 1)
-    assert opinions.together(db).units == expected
+    assert tally.count(Opinions, db).together.units == expected
+
+
+def _anything(rng: random.Random, uuid: str, people: list[int], given: list[Answer]) -> Answer:
+    """One more thing that may be said, or taken back."""
+    if given and rng.random() < 0.2:
+        undone = rng.choice(given)
+        if undone.kind != "undo":
+            return Answer(uuid, undone.image_id, "undo", undone.person_id, undoes=undone.uuid)
+    kind = rng.choice(["label", "label", "label", "skip", "unsure", "flag"])
+    class_id = rng.choice([1, 2]) if kind == "label" else None
+    seen = {"seconds": rng.choice([None, 1.2345, 200.0]), "suggested_id": 1, "suggestion_shown": rng.random() < 0.5}
+    source = "review" if rng.random() < 0.1 else None
+    return Answer(uuid, rng.randint(1, 12), kind, rng.choice(people), class_id, source=source, **seen)
+
+
+def test_what_is_kept_up_to_date_is_what_is_counted_from_nothing(db, monkeypatch):
+    rng = random.Random(7)
+    monkeypatch.setattr(tally, "FEW", 12)  # more at once are counted from nothing
+    db.execute("UPDATE images SET audit = 1 WHERE id < 6")
+    kept, given = tally.count(Opinions, db), []
+    with store.write(db):
+        people = [project.person_id(db, name) for name in "abcd"]
+    for step in range(60):
+        with store.write(db):
+            for each in range(rng.choice([0, 1, 1, 2, 30])):
+                labels.add(db, answer := _anything(rng, f"r{step}-{each}", people, given), "tab", 0.0)
+                given.append(answer)
+        if step == 30:
+            db.execute("UPDATE classes SET counts_as = 1 WHERE id = 2")
+        if step == 40:
+            db.execute("UPDATE classes SET counts_as = NULL")
+            db.execute("UPDATE images SET audit = 0 WHERE id = 3")
+        kept = tally.count(Opinions, db, kept)
+        anew = tally.count(Opinions, db)
+        pairs = [{key: said for key, said in each.together.pairs.items() if said} for each in (kept, anew)]
+        assert pairs[0] == pairs[1]
+        assert kept.together.units == anew.together.units
+        assert kept.together.with_others == anew.together.with_others
+        assert kept.together.in_audit == anew.together.in_audit
+        assert kept.decided == anew.decided
+        assert opinions.work_of(db, kept) == opinions.work_of(db, anew)
+    assert agreement.images(kept.together.units) > 3
+
+
+def test_what_was_counted_of_another_store_is_not_built_upon(db, make_instance):
+    say(db, "ann", 1, 1)
+    other = store.connect(make_instance("other") / store.FILE)
+    say(other, "bob", 1, 1)
+    kept = tally.count(Opinions, other)
+    other.close()
+    assert tally.count(Opinions, db, kept).work.keys() == {number(db, "ann")}

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
+from annotator.store import browse, images, labels, overlap, project, queue
 from annotator.store import db as store
-from annotator.store import images, labels, overlap, project, queue
+from annotator.store.browse import Filter
 from annotator.store.labels import Answer
 
 NOW = 1_000_000.0
@@ -251,6 +252,18 @@ def test_a_third_person_who_ends_a_conflict_is_news(db):
     cursor = labels.cursor(db)
     say(db, "cat", 1)
     assert [(row["image_id"], row["class_id"]) for row in labels.changed_since(db, cursor)] == [(1, 1)]
+
+
+def test_a_conflict_that_waits_for_a_third_opinion_is_not_one_to_decide(instance, db):
+    ask(db, 3)
+    for image in (1, 2):
+        for who, class_id in (("ann", 1), ("bob", 2)):
+            say(db, who, image, class_id=class_id)
+    say(db, "cat", 2, "unsure")
+    assert browse.conflicts(db) == 1
+    with browse.reading(instance) as seen:
+        found = [browse.page(seen, Filter(status="conflict", settled=settled), "newest") for settled in (False, True)]
+    assert [[row["image_id"] for row in rows] for rows in found] == [[2, 1], [2]]
 
 
 @contextmanager

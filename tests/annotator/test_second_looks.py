@@ -10,7 +10,7 @@ from test_pages import Browser
 from annotator import create_app, settings
 from annotator.importing.folder import scan
 from annotator.serving import found
-from annotator.store import anchoring, examples, labels, opinions, project, queue, rounds, second_looks
+from annotator.store import anchoring, examples, labels, opinions, project, queue, rounds, second_looks, tally
 from annotator.store import db as store
 
 NOW = 1000.0
@@ -240,9 +240,9 @@ def test_agreement_with_suggestions_is_compared_once_there_are_thirty_of_each(db
         suggested(db, image, image > 3, shown=True)
     for person, image in [(person, image) for person in people for image in range(21, 41)]:
         suggested(db, image, image > 30, shown=False, person=person)
-    assert anchoring.agreement(db) is None
+    assert anchoring.agreement(tally.count(anchoring.Suggestions, db)) is None
     suggested(db, 30, True, shown=True)
-    found = anchoring.agreement(db)
+    found = anchoring.agreement(tally.count(anchoring.Suggestions, db))
     assert (found["shown"]["n"], found["shown"]["share"]) == (30, 0.9)
     assert (found["hidden"]["n"], found["hidden"]["share"]) == (40, 0.5)
     expected = proportion_confint(27, 30)
@@ -259,12 +259,12 @@ def test_other_models_second_looks_and_second_thoughts_are_not_compared(db):
     for image in range(1, 31):
         suggested(db, image, True, shown=True)
         suggested(db, image, True, shown=False, person="bob")
-    before = anchoring.agreement(db)
+    before = anchoring.agreement(tally.count(anchoring.Suggestions, db))
     for image in range(31, 41):
         suggested(db, image, False, shown=True, model=2)  # of which none was hidden
         suggested(db, image, False, shown=True, source="second_look", person="bob")
     suggested(db, 1, False, shown=False, model=1, source="tail")  # ann answered it before
-    assert anchoring.agreement(db) == before
+    assert anchoring.agreement(tally.count(anchoring.Suggestions, db)) == before
 
 
 def test_examples_are_reviewed_then_agreed_then_sure_and_never_of_the_audit(make_instance):
@@ -299,7 +299,7 @@ def test_second_looks_say_nothing_of_how_far_people_agree(db):
     doubt(db, 1, 2)
     say(db, 1, 2, "bob")
     say(db, 2, 2)  # ann's own
-    assert opinions.together(db).units.total() == 0
+    assert tally.count(opinions.Opinions, db).together.units.total() == 0
 
 
 def test_what_waits_for_another_opinion_is_not_doubted(db):
