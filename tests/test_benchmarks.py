@@ -36,6 +36,7 @@ def run_script(name: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
     out = tmp_path / "rows.jsonl"
     command = [sys.executable, "benchmarks/time_boxed.py", "--data", str(data), "--quick", "--out", str(out)]
