@@ -64,7 +64,7 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
     With `dataset` all cells are of it, and run here.
     """
     settings: Any = resolve(lookup("engine", ENGINES, how.engine).settings, how.engine_settings)
-    absent = find_absent(study.cells) if dataset is None else {}
+    absent = find_absent(study.cells, has_data=dataset is not None)
     if all(cell.key in absent for cell in study.cells) and not read(folder / RESULTS):
         raise LearnerError(next(iter(absent.values()), "the study has no cells"))
     run = Run(folder)

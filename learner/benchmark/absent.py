@@ -9,12 +9,16 @@ from learner.features import DEFAULT, parse
 from learner.simulate import Cell
 
 
-def absent(cells: Sequence[Cell]) -> dict[str, str]:
-    """Key -> why the data set or a net of this cell cannot be had. Each is asked for once, whatever the engine."""
+def absent(cells: Sequence[Cell], *, has_data: bool = False) -> dict[str, str]:
+    """Key -> why the data set or a net of this cell cannot be had. Each is asked for once, whatever the engine.
+
+    has_data: whoever runs them brings the data set.
+    """
     reasons: dict[str, str] = {}
     data, net = cache(_without_data), cache(_without_net)
     for cell in cells:
-        reasons[cell.key] = data(cell.dataset) or next(filter(None, (net(*asked) for asked in nets(cell))), "")
+        without = "" if has_data else data(cell.dataset)
+        reasons[cell.key] = without or next(filter(None, (net(*asked) for asked in nets(cell))), "")
     return {key: reason for key, reason in reasons.items() if reason}
 
 

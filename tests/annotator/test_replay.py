@@ -82,6 +82,16 @@ def test_a_replay_asks_only_what_was_labeled_and_never_the_audit(labeled):
     assert len(dataset.test) == 60
 
 
+def test_a_net_that_cannot_be_had_is_said_before_the_first_cell(labeled):
+    db = store.connect(labeled / store.FILE)
+    with store.write(db):
+        project.put(db, learning={"method": "frozen", "method_settings": {"features": "timm:no_such_net"}})
+    result = CliRunner().invoke(main, ["replay", "--instance", str(labeled), "--quiet"])
+    assert result.exit_code == 1
+    assert "no_such_net" in result.output
+    assert not (labeled / "replay" / "results.jsonl").exists()
+
+
 def test_new_labels_make_another_replay(labeled):
     before = of_project(labeled).name
     assert of_project(labeled).name == before

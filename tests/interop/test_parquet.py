@@ -20,10 +20,10 @@ def place(tmp_path):
         yield make("0.png", "1.png", "2.png")
 
 
-def take(place, **columns):
+def take(place, suggestions=False, **columns):
     path = place.root / "labels.parquet"
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    _, outcome, left_out, _ = import_labels(place.instance, path, Asked(), Wish(""))
+    _, outcome, left_out, _ = import_labels(place.instance, path, Asked(), Wish("", suggestions=suggestions))
     return outcome, left_out
 
 
@@ -45,3 +45,11 @@ def test_what_is_no_parquet_or_has_no_class_is_one_clear_line(place):
     path.write_bytes(b"PAR1" + b"x" * 100)
     with pytest.raises(AnnotatorError, match=r"broken\.parquet is not a Parquet file"):
         import_labels(place.instance, path, Asked(), Wish(""))
+
+
+def test_predictions_become_suggestions_with_their_confidence(place):
+    columns = {"path": ["0.png", "1.png", "2.png"], "class": ["cat", "Cat", "cat"], "confidence": [0.75, None, 1.5]}
+    outcome, left_out = take(place, suggestions=True, **columns)
+    assert (outcome.added, [row.line for row in left_out]) == (2, [3])
+    sql = "SELECT files.name, confidence FROM suggestions JOIN files USING (image_id)"
+    assert dict(place.db.execute(sql).fetchall()) == {"0.png": 0.75, "1.png": None}
