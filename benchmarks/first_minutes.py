@@ -202,7 +202,7 @@ def minutes(folder: Path, classes: tuple[str, ...], labels: int, think: float, w
 def main(data: Path | None, images: int, labels: int, think: float, method: str, save_as: str) -> None:
     classes = CIFAR if data else DRAWN
     pixels, known = sources(data, images)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=Path.cwd()) as name:
         folder = Path(name)
         make_photos(folder / "photos", pixels, [f"{i:05d}-{classes[k]}.jpg" for i, k in enumerate(known.tolist())])
         steps = []

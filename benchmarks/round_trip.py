@@ -180,7 +180,7 @@ def start(folder: Path, method: str) -> subprocess.Popen[str]:
 @click.option("--method", default="basic", show_default=True, help="What trains meanwhile.")
 @click.option("--save-as", default="round_trip", show_default=True, help="Name of the file in results/.")
 def main(clients: int, seconds: int, pause: float, images: int, method: str, save_as: str) -> None:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=Path.cwd()) as name:
         folder = Path(name)
         make_images(folder / "photos", images)
         server = start(folder, method)

@@ -202,7 +202,7 @@ def aims(result: dict[str, Any]) -> dict[str, bool]:
 @click.option("--browser", default=500, show_default=True, help="Answers in a real browser; 0: none.")
 @click.option("--save-as", default="workplace", show_default=True, help="Name of the file in results/; empty: none.")
 def main(images: int, labels: int, image_size: int, save_as: str, **plan: Any) -> None:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=Path.cwd()) as name:
         folder = Path(name)
         (folder / "photos").mkdir()
         result: dict[str, Any] = {"images": images, **plan, "load": os.getloadavg()}
