@@ -82,7 +82,10 @@ def main(variant: str, kills: int, labels: int, people: int, pause: float, seed:
         spread(kills), labels, images=max(1797, 50 * kills), people=people, pause=pause, seed=seed,
         jumping_clock=variant == "clock", bad_network=variant == "network",
     )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=Path.cwd()) as name, Campaign(plan, Path(name), click.echo) as campaign:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-", dir=Path.cwd()) as name,
+        Campaign(plan, Path(name), click.echo) as campaign,
+    ):
         verdict = campaign.run()
         table = rows(campaign, verdict)
     result = {"variant": variant, "people": people, "pause_s": pause, "seed": seed, "table": table}

@@ -1,7 +1,8 @@
-"""Many annotators at once, a visitor who looks at the pages, and what the processes take meanwhile."""
+"""Many annotators at once, visitors who look at the pages, and what the processes take meanwhile."""
 
 import http.client
 import json
+import random
 import re
 import sqlite3
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from round_trip import Client
 
+VISITORS = 4  # people who look at the pages, as often as the others label
 PULSE = 2.0  # seconds between the heartbeats of a tab, as static/label.js has it
 PAGES = {
     "label": "/", "review": "/review", "review, wrong": "/review?sort=wrong", "review, name": "/review?sort=name",
@@ -44,11 +46,12 @@ class Annotator(Client):
 
 
 class Visitor(threading.Thread):
-    """Calls every page and what it asks for, one after the other, until the end."""
+    """Calls every page and what it asks for, one after the other, until the end, with pauses between."""
 
-    def __init__(self, port: int, images: list[int], end: float) -> None:
+    def __init__(self, port: int, images: list[int], end: float, pause: float = 0.0, seed: int = 0) -> None:
         super().__init__(daemon=True)
-        self.port, self.images, self.end = port, images, end
+        self.port, self.images, self.end, self.pause = port, images, end, pause
+        self.rng = random.Random(seed)
         self.times: dict[str, list[float]] = {}
         self.errors: list[str] = []
 
@@ -60,6 +63,7 @@ class Visitor(threading.Thread):
                 for name, address in addresses.items():
                     image = self.images[(turn * 7919) % len(self.images)]
                     self._get(connection, f"{kind}: {name}", address.format(image=image))
+                    time.sleep(self.rng.expovariate(1 / self.pause) if self.pause else 0)
             turn += 1
         connection.close()
 
@@ -87,10 +91,10 @@ def _ms(value: float) -> float:
 def work(
     port: int, known: dict[int, int], people: int, pause: float, seconds: float, *, visited: bool = False
 ) -> tuple[dict[str, Any], list[Client]]:
-    """So many people label for so long; what their requests took, and those of a visitor meanwhile."""
+    """So many people label for so long; what their requests took, and those of visitors meanwhile."""
     end = time.time() + seconds
     crowd: list[Client] = [Annotator(port, known, pause, end, seed) for seed in range(people)]
-    visitors = [Visitor(port, list(known), end)] if visited else []
+    visitors = [Visitor(port, list(known), end, pause, seed) for seed in range(VISITORS if visited else 0)]
     started = time.perf_counter()
     for each in (*crowd, *visitors):
         each.start()
@@ -102,8 +106,10 @@ def work(
         found[path] = percentiles([time for client in crowd for time in client.times[path]])
     found["labels_per_second"] = round(found["label"]["count"] / took, 1)
     found["errors"] = sorted({error for each in (*crowd, *visitors) for error in each.errors})
-    for visitor in visitors:
-        found["pages"] = {name: percentiles(times) for name, times in visitor.times.items()}
+    if visitors:
+        names = visitors[0].times
+        found["visitors"] = len(visitors)
+        found["pages"] = {name: percentiles([time for v in visitors for time in v.times[name]]) for name in names}
     return found, crowd
 
 

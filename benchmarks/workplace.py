@@ -135,7 +135,7 @@ def crowded(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
             found["human_pace"], one = crowd.work(port, known, people, plan["pause"], seconds)
             found["human_pace_and_pages"], two = crowd.work(port, known, people, plan["pause"], seconds, visited=True)
             found["fsync"] = fsync_ms(folder)
-            found["full_speed"], three = crowd.work(port, known, people, 0.0, seconds / 6)
+            found["full_speed"], three = crowd.work(port, known, people, 0.0, seconds / 12)
             found["learner"] = watch.shares()
             found["after_a_merge"] = changed_class(port, next(iter(known)))
             found["browser"] = browser(port, plan["browser"]) if plan["browser"] else None
@@ -193,7 +193,9 @@ def aims(result: dict[str, Any]) -> dict[str, bool]:
 @click.option("--images", default=100_000, show_default=True)
 @click.option("--labels", default=200_000, show_default=True, help="Answers that are there already.")
 @click.option("--annotators", default=64, show_default=True)
-@click.option("--seconds", default=60.0, show_default=True, help="At human pace, twice; a sixth of it at full speed.")
+@click.option(
+    "--seconds", default=120.0, show_default=True, help="At human pace, twice; a twelfth of it at full speed."
+)
 @click.option("--pause", default=1.0, show_default=True, help="Mean seconds of a person for an image (exponential).")
 @click.option("--method", default="basic", show_default=True, help="What trains meanwhile.")
 @click.option("--image-size", default=32, show_default=True, help="At which it trains, in pixels.")

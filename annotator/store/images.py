@@ -42,9 +42,9 @@ def get(db: Database, image_id: int) -> dict[str, Any]:
 
 def counts(db: Database) -> dict[str, int]:
     """{images: that can be asked, audit: how many of them, aside: files and images that cannot be used}."""
-    sql = f"""SELECT (SELECT count(*) FROM images)
-        - (SELECT count(*) FROM images WHERE aside IS NOT NULL OR row IS NULL),
-        (SELECT count(*) FROM images INDEXED BY images_audit WHERE audit = 1 AND aside IS NULL AND row IS NOT NULL),
+    sql = f"""SELECT (SELECT count(*) FROM images) - (SELECT count(*) FROM ({_UNUSABLE})),
+        (SELECT count(*) FROM images INDEXED BY images_audit WHERE audit = 1)
+        - (SELECT count(*) FROM ({_UNUSABLE}) WHERE audit = 1),
         (SELECT count(*) FROM ({_ASIDE}))"""
     images, audit, aside = db.execute(sql).fetchone()
     return {"images": images, "audit": audit, "aside": aside}
@@ -67,6 +67,9 @@ def lack_pixels(db: Database) -> bool:
     return bool(db.execute(sql).fetchone()[0])
 
 
+# few, and each of the two has an index
+_UNUSABLE = """SELECT audit FROM images WHERE aside IS NOT NULL
+    UNION ALL SELECT audit FROM images WHERE row IS NULL AND aside IS NULL"""
 # a file that moved is not missing: its image has another one
 _ASIDE = """SELECT name, problem AS reason FROM files WHERE problem IS NOT NULL
     UNION ALL SELECT name, aside FROM images CROSS JOIN files ON files.image_id = images.id AND problem IS NULL

@@ -27,9 +27,10 @@ def statuses(db: Database) -> Counter[str]:
 
 
 def _audit_labeled(db: Database) -> int:
-    sql = """SELECT count(*) FROM images INDEXED BY images_audit JOIN states ON image_id = images.id
-        WHERE audit = 1 AND aside IS NULL AND status = 'label'"""
-    return int(db.execute(sql).fetchone()[0])
+    labeled = """SELECT count(*) FROM images INDEXED BY {index} CROSS JOIN states ON image_id = images.id
+        WHERE audit = 1 AND status = 'label' AND {which}"""
+    every = db.execute(labeled.format(index="images_audit", which="true")).fetchone()[0]
+    return int(every - db.execute(labeled.format(index="images_aside", which="aside IS NOT NULL")).fetchone()[0])
 
 
 def faces(db: Database, image_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

@@ -16,8 +16,6 @@ from annotator.store.project import count_up
 LEASE_SECONDS = 60.0
 AUDIT_EVERY = 10  # every tenth slot asks an audit image
 DOUBTS = "confident_learning"  # the strategy of second looks that the model wants
-FILL_AUDIT = 10
-FILL = 500  # images drawn at random at once when there is no ranking: finding them passes all that are answered
 
 # nobody's, over, or from before the clock went back: then it ends too far ahead. A tab that still has the image renews
 # its lease with the next heartbeat; if another was asked first, the later of the two answers is kept and marked late.
@@ -27,23 +25,22 @@ _FREE = f"(tab IS NULL OR leased_until < :now OR leased_until > :now + {2 * LEAS
 _UNANSWERED = """aside IS NULL AND row IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM labels WHERE labels.image_id = images.id)
     AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.image_id = images.id)"""
-_IMAGES = "(SELECT count(*) FROM images)"
-_USABLE = f"({_IMAGES} - (SELECT count(*) FROM images WHERE aside IS NOT NULL))"
-_AUDIT_SHARE = f"""(SELECT 1.0 * count(*) / {_USABLE} FROM images INDEXED BY images_audit
-    WHERE audit = 1 AND aside IS NULL)"""
+_AUDIT_SHARE = """1.0 * ((SELECT count(*) FROM images INDEXED BY images_audit WHERE audit = 1)
+        - (SELECT count(*) FROM images WHERE aside IS NOT NULL AND audit = 1))
+    / ((SELECT count(*) FROM images) - (SELECT count(*) FROM images WHERE aside IS NOT NULL))"""
 
-_DRAWN = f"""INSERT INTO queue (image_id, source, round, strategy, rank)
-    SELECT images.id, 'tail', 0, 'random', row_number() OVER (ORDER BY shuffle)
-    FROM {{images}} WHERE audit = 0 AND {_UNANSWERED} ORDER BY shuffle LIMIT {FILL}"""
-# while most images are open they are met soon in their order; later the open ones are fewer than those to pass
-_MOST_ARE_OPEN = f"SELECT 2 * count(*) > {_IMAGES} FROM states WHERE status = 'unlabeled'"
-_OPEN = "states INDEXED BY states_status CROSS JOIN images ON images.id = states.image_id AND status = 'unlabeled'"
+
+class _Refill(NamedTuple):
+    """Where images come from that no ranking names: they are drawn in the order of `shuffle`, which is random."""
+
+    at_once: int  # how many
+    images: str
+    probability: str = "NULL"
+
+
 _REFILL = {
-    "audit": f"""INSERT INTO queue (image_id, source, round, strategy, probability, rank)
-        SELECT id, 'audit', 0, 'random', {_AUDIT_SHARE}, 0
-        FROM images INDEXED BY images_audit WHERE audit = 1 AND {_UNANSWERED} ORDER BY shuffle LIMIT {FILL_AUDIT}""",
-    "tail": _DRAWN.format(images="images INDEXED BY images_shuffle"),
-    "tail of few": _DRAWN.format(images=_OPEN),
+    "audit": _Refill(10, "images INDEXED BY images_audit WHERE audit = 1", _AUDIT_SHARE),
+    "tail": _Refill(100, "images INDEXED BY images_shuffle WHERE audit = 0"),
 }
 
 
@@ -98,16 +95,29 @@ def _take(
 ) -> dict[str, Any] | None:
     """The first free slot of a kind, after refilling it where it refills."""
     slot = _lease_first(db, kind, tab, person_id, now, have)
-    if slot is None and kind.source in _REFILL and not kind.waiting:
-        db.execute(_refill(db, kind.source))
+    if slot is None and kind.source in _REFILL and not kind.waiting and refill(db, kind.source):
         slot = _lease_first(db, kind, tab, person_id, now, have)
     return slot
 
 
-def _refill(db: Database, source: str) -> str:
-    if source == "tail" and not db.execute(_MOST_ARE_OPEN).fetchone()[0]:
-        return _REFILL["tail of few"]
-    return _REFILL[source]
+def refill(db: Database, source: str) -> int:
+    """Draw the next images of `audit` or `tail` that nobody answered; how many there were. Call inside `write`.
+
+    What lies before the place up to which was drawn is not looked at again. Triggers set the place back for an image
+    that appears before it, and for one that leaves the queue unanswered.
+    """
+    at_once, from_images, probability = _REFILL[source]
+    sql = f"""SELECT id, shuffle FROM {from_images} AND shuffle >= (SELECT place FROM drawn WHERE source = ?)
+        AND {_UNANSWERED} ORDER BY shuffle LIMIT ?"""
+    found = db.execute(sql, [source, at_once]).fetchall()
+    place = found[-1][1] if len(found) == at_once else 1.0
+    db.execute("UPDATE drawn SET place = ? WHERE source = ? AND place <> ?", [place, source, place])
+    if found:
+        (known,) = db.execute(f"SELECT {probability}").fetchone()
+        sql = """INSERT INTO queue (image_id, source, round, strategy, probability, rank)
+            VALUES (?, ?, 0, 'random', ?, ?)"""
+        db.conn.executemany(sql, [(image, source, known, rank) for rank, (image, _) in enumerate(found, 1)])
+    return len(found)
 
 
 _FIRST = f"""SELECT id FROM queue WHERE source = :source AND asked = '' AND {_FREE} {{only}}

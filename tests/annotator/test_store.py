@@ -1,5 +1,6 @@
 """Labels, leases and the view of what stands, asked of a real SQLite file."""
 
+import random
 import shutil
 import sqlite3
 import tempfile
@@ -432,21 +433,56 @@ def test_counts_say_what_is_answered(db):
     assert (found["usable"], found["answered"], found["labeled"]) == (40, 2, 1)
 
 
+def drawn(db: Database, source: str) -> list[int]:
+    """Draw all there is, then take it out of the queue; in this order."""
+    with store.write(db):
+        while queue.refill(db, source):
+            pass
+        rows = db.execute("SELECT image_id FROM queue WHERE source = ? ORDER BY id", [source]).fetchall()
+        db.execute("DELETE FROM queue WHERE source = ?", [source])
+    return [image for (image,) in rows]
+
+
+def open_images(db: Database, audit: int) -> list[int]:
+    sql = """SELECT id FROM images WHERE audit = ? AND aside IS NULL AND row IS NOT NULL
+        AND id NOT IN (SELECT image_id FROM labels) AND id NOT IN (SELECT image_id FROM queue) ORDER BY shuffle"""
+    return [image for (image,) in db.execute(sql, [audit]).fetchall()]
+
+
 @pytest.mark.parametrize("answered", [0, 3, 30])
-def test_the_random_tail_is_the_same_whichever_way_it_is_found(db, answered):
+def test_images_are_drawn_in_their_random_order(db, answered):
     for image in range(1, 1 + answered):
         say(db, image)
     undo(db, say(db, 40))
-    expected = [
-        image
-        for (image,) in db.execute("""SELECT id FROM images WHERE NOT audit
-        AND id NOT IN (SELECT image_id FROM labels) ORDER BY shuffle""")
-    ]
-    for way in ("tail", "tail of few"):
+    assert drawn(db, "tail") == open_images(db, 0) != []
+
+
+def test_whatever_happens_to_an_image_it_is_drawn_when_it_can_be(make_instance, monkeypatch):
+    db, rng = store.connect(make_instance(audit_share=0.4) / store.FILE), random.Random(3)
+    monkeypatch.setattr(queue, "_REFILL", {name: each._replace(at_once=3) for name, each in queue._REFILL.items()})
+    for step in range(150):
+        image, source = rng.randint(1, 40), rng.choice(["audit", "tail"])
         with store.write(db):
-            db.execute("DELETE FROM queue")
-            db.execute(queue._REFILL[way])
-        assert [image for (image,) in db.execute("SELECT image_id FROM queue ORDER BY rank")] == expected
+            match rng.randrange(7):
+                case 0:
+                    queue.refill(db, source)
+                case 1:
+                    db.execute("UPDATE images SET aside = iif(aside IS NULL, 'gone', NULL) WHERE id = ?", [image])
+                    db.execute("DELETE FROM queue WHERE image_id = ? AND ?", [image, rng.random() < 0.5])
+                case 2:
+                    db.execute("UPDATE images SET row = iif(row IS NULL, id, NULL) WHERE id = ?", [image])
+                case 3:
+                    images.limit_audit(db, rng.randint(5, 20))
+                case 4:
+                    queue.forget(db, source, 1e12)
+                case 5:
+                    labels.add(db, Answer(f"d{step}", image, "label", project.person_id(db, "ann"), 1), "tab", 1e12)
+                case 6:
+                    images.add(db, f"new {step}", 1000 + step, (8, 8), rng.random(), audit=source == "audit")
+        if step % 10 == 0:
+            for audit, each in enumerate(("tail", "audit")):
+                assert set(drawn(db, each)) == set(open_images(db, audit))
+    db.close()
 
 
 def test_what_leaves_the_audit_is_not_asked_as_one_of_it(make_instance):
