@@ -93,10 +93,10 @@ def everybody(instance: Path) -> None:
     from annotator.store import people
 
     with _people(instance) as db:
-        rows = people.everybody(db)
+        rows, said = people.everybody(db), people.answers(db)
         quality = {row["name"]: row for row in together.quality(db)}
     for row in rows:
-        line = f"{row['name']:24} {row['role']:14} {row['state']:8} {row['answers']:>8} answers"
+        line = f"{row['name']:24} {row['role']:14} {row['state']:8} {said.get(row['id'], 0):>8} answers"
         click.echo(line + _quality(quality.get(row["name"], {})))
 
 

@@ -25,9 +25,7 @@ from annotator.settings import learning
 from annotator.store import db as store
 from annotator.store import overlap, project
 
-TURN = (
-    0.0005  # seconds of a thread while others wait; with Python's 0.005 a request of twenty looks into the store crawls
-)
+TURN = 0.0005  # seconds that a thread computes while others wait; Python's own 0.005 is long for small requests
 THREADS = 16  # measured: four make 64 clients wait 1.8 s (benchmarks/round_trip.py)
 
 
@@ -147,7 +145,8 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     logging.getLogger("waitress").setLevel(logging.ERROR)  # neither a short queue nor ending amid a request is news
     sys.setswitchinterval(TURN)
     supervisor.start()
-    threading.Thread(target=together.prepare, args=[instance], daemon=True).start()
+    stopping = threading.Event()
+    threading.Thread(target=together.keep_counting, args=[instance, stopping], daemon=True).start()
     click.echo(f"annotator is at {url}")
     click.echo("Ctrl+C ends it; the same command goes on where it stopped.")
     sys.stdout.flush()
@@ -158,6 +157,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
         server.run()  # returns after SystemExit or KeyboardInterrupt
     finally:
         click.echo("Ending ...")
+        stopping.set()
         supervisor.stop()
         server.close()
 

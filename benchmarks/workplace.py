@@ -121,10 +121,13 @@ def browser(port: int, answers: int) -> dict[str, Any] | None:
     return measured(f"http://127.0.0.1:{port}/", answers)
 
 
+ONCE = ("--set", "second_look_share=0")  # a second look shows an image once more, and it is meant to
+
+
 def crowded(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
     """The people at work beside the learning process."""
     found: dict[str, Any] = {}
-    with serving(folder, "--method", plan["method"], "--query-size", "200", *_learning(plan)) as (process, port):
+    with serving(folder, "--method", plan["method"], "--query-size", "200", *_learning(plan), *ONCE) as (process, port):
         store = folder / "instance" / "labels.db"
         with closing(sqlite3.connect(store, timeout=30)) as db:
             known = past.truth(db)

@@ -1,5 +1,6 @@
 """The label page: claims images, takes answers, undoes them. The page people live in."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +102,15 @@ def class_examples() -> ResponseReturnValue:
 def label() -> ResponseReturnValue:
     """Store one answer. The reply is sent after the commit: what was acknowledged is on disk."""
     values, db = shared.body(), shared.database()
-    tab = _tab(values)
+    tab, said = _tab(values), _answer(values)
     with store.write(db):
-        is_new = labels.add(db, _answer(values), tab, shared.now())
+        said = replace(said, person_id=shared.person_id())
+        is_new = labels.add(db, said, tab, shared.now())
     return jsonify(ok=True, duplicate=not is_new)
 
 
 def _answer(values: dict[str, Any]) -> labels.Answer:
-    """The answer in a request; AnnotatorError for anything that is not one."""
+    """The answer in a request, of nobody yet; AnnotatorError for anything that is not one."""
     kind = shared.field(values, "kind", str)
     if kind not in labels.KINDS:
         raise AnnotatorError(f"unknown kind {kind!r:.40}; choose from {', '.join(labels.KINDS)}")
@@ -119,7 +121,7 @@ def _answer(values: dict[str, Any]) -> labels.Answer:
         uuid=shared.field(values, "uuid", str, limit=64),
         image_id=shared.field(values, "image", int),
         kind=kind,
-        person_id=shared.person_id(),
+        person_id=0,
         class_id=shared.field(values, "class", int, optional=kind != "label") if kind == "label" else None,
         undoes=shared.field(values, "undoes", str, limit=64) if kind == "undo" else None,
         via=via,

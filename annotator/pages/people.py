@@ -8,6 +8,7 @@ from flask_login import current_user
 
 from annotator.errors import AnnotatorError
 from annotator.pages import shared, together
+from annotator.pages.counting import seldom
 from annotator.roles import ROLES
 from annotator.store import db as store
 from annotator.store import people
@@ -62,9 +63,12 @@ def _page(name: str = "", secret: str = "", said: str = "") -> str:
     shown: dict[str, Any] = {"roles": ROLES, "invited": name, "said": said}
     shown["link"] = url_for("account.invitation", secret=secret, _external=True) if secret else ""
     if current_user.may("people.add"):
-        shown["rows"] = [row for row in people.everybody(db) if row["name"] != "import"]
+        counts = seldom(db, people.answers)
+        rows = [row | {"answers": counts.get(row["id"], 0)} for row in people.everybody(db)]
+        shown["rows"] = [row for row in rows if row["name"] != "import"]
     if current_user.may("review.page"):
         shown |= {"quality": together.quality(db), "pairs": together.pairs(db), "agreed": together.agreed(db)}
+        shown["most_pairs"] = together.PAIRS
     else:
         shown["quality"] = together.quality(db, current_user.name)
     return render_template("people/index.html", **shown)

@@ -3,12 +3,13 @@
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from sqlite_utils import Database
 
 from annotator import agreement
-from annotator.pages.counting import up_to_date
+from annotator.pages.counting import seldom, up_to_date
 from annotator.store import browse, opinions, overlap
 from annotator.store import db as store
 from annotator.store import project as project_store
@@ -16,13 +17,18 @@ from annotator.store.anchoring import Suggestions
 from annotator.store.opinions import Opinions, Share
 from learner.intervals import wilson
 
+EVERY = 10.0  # seconds
+PAIRS = 50
 
-def prepare(instance: Path) -> None:
-    """Count before somebody looks: of 200,000 labels some seconds' work, once."""
-    with suppress(sqlite3.Error), closing(store.connect_for_reading(instance / store.FILE)) as db:
-        for kind in (Opinions, Suggestions):
-            with up_to_date(db, kind):
-                pass
+
+def keep_counting(instance: Path, stopping: Event) -> None:
+    """Count before somebody looks: of 200,000 labels some seconds' work once, and then what is new."""
+    while not stopping.is_set():
+        with suppress(sqlite3.Error), closing(store.connect_for_reading(instance / store.FILE)) as db:
+            for kind in (Opinions, Suggestions):
+                with up_to_date(db, kind):
+                    pass
+        stopping.wait(EVERY)
 
 
 def agreed(db: Database) -> dict[str, Any]:
@@ -33,25 +39,26 @@ def agreed(db: Database) -> dict[str, Any]:
 
 
 def pairs(db: Database) -> list[dict[str, Any]]:
-    """[{one, other, images, same, kappa}] of people with labels of the same images, most images first."""
+    """[{one, other, images, same, kappa}] of the `PAIRS` pairs with most labels of the same images, most first."""
     names = project_store.people_names(db)
     with up_to_date(db, Opinions) as counted:
-        found = [
+        most = sorted(counted.together.pairs.items(), key=lambda item: (-item[1].total(), names[item[0][0]], item[0]))
+        return [
             {
                 "one": names[one], "other": names[other], "images": said.total(),
                 "same": _share(Share(sum(n for (a, b), n in said.items() if a == b), said.total())),
                 "kappa": agreement.cohen(said),
             }
-            for (one, other), said in counted.together.pairs.items() if said
+            for (one, other), said in most[:PAIRS] if said
         ]  # fmt: skip
-    return sorted(found, key=lambda row: (-row["images"], row["one"], row["other"]))
 
 
 def quality(db: Database, name: str | None = None) -> list[dict[str, Any]]:
     """One row for each person who answered, by name; with a name, only that person's."""
     names = project_store.people_names(db)
+    medians = seldom(db, opinions.medians)
     with up_to_date(db, Opinions) as counted:
-        work = opinions.work_of(db, counted)
+        work = opinions.work_of(counted, medians)
         rows = [_quality(counted, person, names[person], row) for person, row in work.items()]
     return sorted((row for row in rows if name in (None, row["name"])), key=lambda row: row["name"])
 

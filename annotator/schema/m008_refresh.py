@@ -8,13 +8,14 @@ def apply(db: Database) -> None:
         db.execute(statement)
 
 
-# One image at a time: the condition reaches the innermost look into an index, which a list of images does not.
 _REFRESH = (
     "CREATE INDEX images_unread ON images (audit) WHERE row IS NULL",
     "CREATE INDEX files_problem ON files (name) WHERE problem IS NOT NULL",
     "CREATE INDEX queue_waiting ON queue (image_id) WHERE asked > ''",
+    "CREATE INDEX labels_person ON labels (person_id)",  # and by its id, newest first
     "CREATE INDEX labels_class ON labels (class_id, image_id) WHERE class_id IS NOT NULL",
-    # INSERT INTO refresh makes the states of these images anew; there is nothing to read
+    # INSERT INTO refresh makes the states of these images anew; there is nothing to read. One image at a time: its
+    # id reaches the innermost look into an index, which a list of images does not
     "CREATE VIEW refresh AS SELECT image_id FROM states WHERE 0",
     """CREATE TRIGGER refresh_states INSTEAD OF INSERT ON refresh BEGIN
         DELETE FROM states WHERE image_id = NEW.image_id;

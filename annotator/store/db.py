@@ -4,10 +4,11 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -79,6 +80,23 @@ def _unsynced(db: Database) -> Iterator[None]:
         yield
     finally:
         db.execute("PRAGMA synchronous = FULL")
+
+
+def one(db: Database, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> dict[str, Any] | None:
+    """The only row, or None, in one statement; also of what writes with RETURNING.
+
+    On the way of an answer: `Database.query` and `Table.insert` ask the schema and set savepoints around, and every
+    statement may have to wait for the other threads.
+    """
+    cursor = db.execute(sql, values)
+    rows = cursor.fetchall()  # to its end: SQLite commits a RETURNING only then
+    return dict(zip((column[0] for column in cursor.description), rows[0], strict=True)) if rows else None
+
+
+def insert(db: Database, table: str, row: Mapping[str, Any]) -> None:
+    """In one statement. Raises sqlite3.IntegrityError."""
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from sqlite_utils import Database
 
 from annotator.errors import Contradiction, NotFound
 from annotator.store import overlap, queue
-from annotator.store.db import utc_now
+from annotator.store.db import insert, one, utc_now
 
 FEW = 5000  # images that are looked up one by one
 KINDS = ("label", "skip", "unsure", "flag", "undo")
@@ -45,7 +45,7 @@ def add(db: Database, answer: Answer, tab: str, now: float) -> bool:
     row = {key: getattr(answer, key) for key in Answer.__dataclass_fields__}
     row |= _origin(db, answer, slot)
     row |= {"late": _is_late(db, answer, slot, tab, now), "created": utc_now()}
-    db.table("labels").insert(row)
+    insert(db, "labels", row)
     if answer.kind == "undo":
         queue.put_back(db, row, tab, now)
     else:
@@ -81,7 +81,7 @@ def _origin(db: Database, answer: Answer, slot: dict[str, Any] | None) -> dict[s
     if slot is None:
         sql = """SELECT * FROM labels WHERE image_id = ? AND source NOT IN ('import', 'review')
             ORDER BY id DESC LIMIT 1"""
-        slot = next(db.query(sql, [answer.image_id]), None) or _unasked(db, answer.image_id)
+        slot = one(db, sql, [answer.image_id]) or _unasked(db, answer.image_id)
     return {key: slot.get(key) for key in _ORIGIN}
 
 

@@ -5,6 +5,7 @@ look: its images were chosen because somebody probably erred.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -130,12 +131,12 @@ def _with_others(said: list[tuple[int, int]]) -> dict[int, bool]:
     return found
 
 
-def work_of(db: Database, counted: Opinions) -> dict[int, dict[str, Any]]:
+def work_of(counted: Opinions, medians: Mapping[int, float]) -> dict[int, dict[str, Any]]:
     """Person -> {answers, labels, timed, active, median, skipped, unsure, flagged, shown, taken} of what stands.
 
-    timed: labels whose time is known. active, median: seconds. taken: suggestions that are the label, of those shown.
+    timed: labels whose time is known. active, median: seconds, the latter from `medians`. taken: suggestions that are
+    the label, of those shown.
     """
-    medians = _medians(db)
     return {
         person: {column: row[column] for column in _COLUMNS}
         | {"active": row["active_ms"] / 1000, "median": medians.get(person)}
@@ -144,7 +145,7 @@ def work_of(db: Database, counted: Opinions) -> dict[int, dict[str, Any]]:
     }
 
 
-def _medians(db: Database) -> dict[int, float]:
+def medians(db: Database) -> dict[int, float]:
     """Person -> seconds that half of the labels took at most, those taken back too: the middle of an index."""
     found = {}
     for person, count in db.execute(f"SELECT person_id, count(*) {_TIMED} GROUP BY person_id").fetchall():

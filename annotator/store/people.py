@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -21,18 +22,23 @@ INVITED = timedelta(days=7)
 
 
 def everybody(db: Database) -> list[dict[str, Any]]:
-    """[{id, name, role, state, invited_until, answers, last}], by name. state: active, invited, gone, none."""
+    """[{id, name, role, state, invited_until, last}], by name. state: active, invited, gone, none."""
     sql = """SELECT id, name, role, invited_until, CASE WHEN gone IS NOT NULL THEN 'gone'
             WHEN password IS NOT NULL THEN 'active' WHEN invitation IS NOT NULL THEN 'invited' ELSE 'none' END AS state,
-            coalesce(said.n, 0) - coalesce(undone.n, 0) AS answers,
-            (SELECT created FROM labels WHERE labels.id = said.last) AS last
-        FROM people LEFT JOIN (SELECT person_id, count(*) AS n, max(id) AS last FROM labels GROUP BY person_id) AS said
-            ON said.person_id = people.id
-        LEFT JOIN (SELECT person_id, count(*) AS n FROM labels INDEXED BY labels_undoes
-            WHERE undoes IS NOT NULL GROUP BY person_id) AS undone
-            ON undone.person_id = people.id
-        ORDER BY name"""
+            (SELECT created FROM labels WHERE person_id = people.id ORDER BY labels.id DESC LIMIT 1) AS last
+        FROM people ORDER BY name"""
     return list(db.query(sql))
+
+
+def answers(db: Database) -> dict[int, int]:
+    """Person -> answers, those taken back too, that files gave as well."""
+    sql = """SELECT person_id, count(*) FROM labels GROUP BY person_id
+        UNION ALL SELECT person_id, -count(*) FROM labels INDEXED BY labels_undoes
+            WHERE undoes IS NOT NULL GROUP BY person_id"""
+    found = Counter[int]()
+    for person, count in db.execute(sql).fetchall():
+        found[person] += count
+    return found
 
 
 def get(db: Database, person_id: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlite_utils import Database
 
 from annotator.store import overlap
+from annotator.store.db import one
 from annotator.store.overlap import Opinions
 from annotator.store.project import count_up
 
@@ -143,18 +144,12 @@ def _lease_first(
     sql = f"""UPDATE queue SET tab = :tab, person_id = :person, leased_until = :until
         WHERE id = ({first}) RETURNING *"""
     arguments = {"tab": tab, "person": person_id, "until": now + LEASE_SECONDS, "source": kind.source, "now": now}
-    return _one(db, sql, arguments | {"me": f",{person_id},"})
-
-
-def _one(db: Database, sql: str, arguments: Any) -> dict[str, Any] | None:
-    """The only row. The cursor is read to its end: SQLite commits a RETURNING only then."""
-    rows = list(db.query(sql, arguments))
-    return rows[0] if rows else None
+    return one(db, sql, arguments | {"me": f",{person_id},"})
 
 
 def slot_of(db: Database, image_id: int) -> dict[str, Any] | None:
     """The slot of an image that is in the queue."""
-    return _one(db, "SELECT * FROM queue WHERE image_id = ?", [image_id])
+    return one(db, "SELECT * FROM queue WHERE image_id = ?", [image_id])
 
 
 def answered(db: Database, answer: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from annotator.store import labels
 T = TypeVar("T", bound="Tally")
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
-FEW = 5000  # images that are looked at again one by one
+FEW = 20_000  # images that are looked at again one by one
 # for WITH: labels of the images in question up to the answer in question
 SEEN = "seen AS (SELECT * FROM labels WHERE id <= :upto{chosen})"
 STANDS = "kind <> 'undo' AND uuid NOT IN (SELECT undoes FROM seen WHERE undoes IS NOT NULL)"

@@ -29,6 +29,10 @@ def undo(db: Database, who: str, answer: Answer) -> None:
     say(db, who, answer.image_id, None, "undo", undoes=answer.uuid)
 
 
+def work(db: Database, counted: Opinions) -> dict[int, dict]:
+    return opinions.work_of(counted, opinions.medians(db))
+
+
 def number(db: Database, who: str) -> int:
     with store.write(db):
         return project.person_id(db, who)
@@ -117,7 +121,7 @@ def test_the_work_of_a_person_is_what_stands(db):
     say(db, "ann", 6, None, "unsure")
     say(db, "ann", 7, None, "flag")
     undo(db, "ann", say(db, "ann", 8, None, "skip"))
-    row = opinions.work_of(db, tally.count(Opinions, db))[number(db, "ann")]
+    row = work(db, tally.count(Opinions, db))[number(db, "ann")]
     assert (row["answers"], row["labels"], row["timed"], row["median"]) == (7, 4, 4, statistics.median(seconds))
     assert row["active"] == 1 + 2 + 4 + opinions.LONGEST + 3
     assert (row["skipped"], row["unsure"], row["flagged"]) == (1, 1, 1)
@@ -184,7 +188,7 @@ def test_what_is_kept_up_to_date_is_what_is_counted_from_nothing(db, monkeypatch
         assert kept.together.with_others == anew.together.with_others
         assert kept.together.in_audit == anew.together.in_audit
         assert kept.decided == anew.decided
-        assert opinions.work_of(db, kept) == opinions.work_of(db, anew)
+        assert work(db, kept) == work(db, anew)
     assert agreement.images(kept.together.units) > 3
 
 

@@ -1,5 +1,6 @@
 """Who sees what of people's work: on the People page, on Progress, and in the queue of conflicts."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from click.testing import CliRunner
 from test_people import app, come_in, owner, send  # noqa: F401
 
 from annotator.cli import main
+from annotator.pages import together
 from annotator.store import db as store
 from annotator.store import labels, people, project
 from annotator.store.labels import Answer
@@ -96,3 +98,18 @@ def test_the_command_line_lists_pace_and_agreement(instance):
     lines = CliRunner().invoke(main, ["user", "list", "--instance", str(instance)]).output.splitlines()
     (ann,) = (line for line in lines if line.startswith("ann "))
     assert ann.endswith("30 answers  1,800 labels per hour  90 % as most others (74 to 97, n 30)")
+
+
+def test_of_many_people_the_pairs_with_most_in_common_are_shown(owner, instance):  # noqa: F811
+    db = store.connect(instance / store.FILE)
+    with store.write(db):
+        for number in range(12):  # 66 pairs; p0 and p1 have one image more
+            person = project.person_id(db, f"p{number}")
+            for image in range(1, 4 if number < 2 else 3):
+                labels.add(db, Answer(f"p{number}-{image}", image, "label", person, 1), "t", 0.0)
+    db.close()
+    page = owner.get("/people").text
+    rows = re.findall(r"(p\d+ and p\d+)</th><td class=\"number\">(\d)", page)
+    assert rows[0] == ("p0 and p1", "3")
+    assert len(rows) == together.PAIRS
+    assert "The 50 pairs with most images in common." in page
