@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from flask import Flask
 from sqlite_utils import Database
 
 from annotator import create_app, security
@@ -26,7 +27,9 @@ from annotator.store import db as store
 from annotator.store import overlap, project
 
 TURN = 0.0005  # seconds that a thread computes while others wait; Python's own 0.005 is long for small requests
-THREADS = 16  # measured: four make 64 clients wait 1.8 s (benchmarks/round_trip.py)
+THREADS = (
+    8  # more of them take turns from whoever writes: p99 of an answer 117 ms with 16, 62 with 6 (docs/lab-notes.md)
+)
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,6 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     import waitress
 
     from annotator import door
-    from annotator.pages import together
 
     token = _token(instance, address)
     hosts = frozenset({address.host, socket.gethostname(), *address.names}) if address.is_remote else frozenset()
@@ -146,7 +148,7 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
     sys.setswitchinterval(TURN)
     supervisor.start()
     stopping = threading.Event()
-    threading.Thread(target=together.keep_counting, args=[instance, stopping], daemon=True).start()
+    threading.Thread(target=_prepare, args=[app, instance, stopping], daemon=True).start()
     click.echo(f"annotator is at {url}")
     click.echo("Ctrl+C ends it; the same command goes on where it stopped.")
     sys.stdout.flush()
@@ -160,6 +162,15 @@ def serve(instance: Path, address: Address, *, browser: bool = True, learner: bo
         stopping.set()
         supervisor.stop()
         server.close()
+
+
+def _prepare(app: Flask, instance: Path, stopping: threading.Event) -> None:
+    """What the first visitor of a page would wait for."""
+    from annotator.pages import together
+
+    for name in app.jinja_env.list_templates(["html"]):
+        app.jinja_env.get_template(name)
+    together.keep_counting(instance, stopping)
 
 
 def _token(instance: Path, address: Address) -> str | None:

@@ -17,7 +17,7 @@ from annotator.export.selection import Row, Selection
 from annotator.store import labels, project
 
 FEW = 3
-CHEAP = 20_000  # answers, among which all are looked through; of more, only the last LATEST
+CHEAP = 5_000  # answers, among which all are looked through; of more, only the last LATEST
 LATEST = 500
 _LINES, _WIDTH = 40, 240
 

@@ -14,6 +14,7 @@ from sqlite_utils import Database
 from werkzeug.exceptions import HTTPException
 
 from annotator.errors import AnnotatorError, OtherPerson, OtherProject
+from annotator.pages.counting import seldom
 from annotator.store import browse, project
 from annotator.store import db as store
 from annotator.store.pool import Pool, Taken
@@ -106,7 +107,7 @@ def init_app(app: Flask, menu: list[tuple[str, str]]) -> None:
 def _conflicts() -> int:
     """For those who decide them; 0 where the store cannot be asked, which the page says already."""
     try:
-        return browse.conflicts(database()) if current_user.may("review.page") else 0
+        return seldom(database(), browse.conflicts) if current_user.may("review.page") else 0
     except (sqlite3.Error, AnnotatorError):
         return 0
 

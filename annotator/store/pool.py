@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from annotator.store import db as store
 
-MOST = 16  # kept; as many as there are threads
+MOST = 16  # kept; no fewer than there are threads
 
 
 class Taken(NamedTuple):
