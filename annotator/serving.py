@@ -27,9 +27,7 @@ from annotator.store import db as store
 from annotator.store import overlap, project
 
 TURN = 0.0005  # seconds that a thread computes while others wait; Python's own 0.005 is long for small requests
-THREADS = (
-    8  # more of them take turns from whoever writes: p99 of an answer 117 ms with 16, 62 with 6 (docs/lab-notes.md)
-)
+THREADS = 8  # more take turns from whoever writes: p99 of an answer 117 ms with 16, 62 with 6 (docs/lab-notes.md)
 
 
 @dataclass(frozen=True)
