@@ -17,7 +17,6 @@ SHARE = 20  # at most a twentieth of the time goes into counting one thing
 
 
 class _Kept(NamedTuple):
-    state: object
     until: float  # of the clock that never goes back
     found: Any
 
@@ -28,21 +27,21 @@ _sums: dict[tuple[str, type], Any] = {}  # file, kind -> the tally
 _sums_turn = threading.Lock()
 
 
-def seldom(db: Database, count: Callable[[Database], T], state: object = None, *, slow: float = SLOW) -> T:
+def seldom(db: Database, count: Callable[[Database], T], *, slow: float = SLOW) -> T:
     """What `count` finds: now, or not long ago where counting takes longer than `slow` seconds.
 
-    One thread counts and the others take what was found before. While `state` is the same nothing is counted again.
+    One thread counts and the others take what was found before.
     """
     key = (_file(db), count)
     kept = _kept.get(key)
-    if kept and (kept.state == state is not None or time.monotonic() < kept.until or (kept.until and _turn.locked())):
+    if kept and (time.monotonic() < kept.until or (kept.until and _turn.locked())):
         found: T = kept.found
         return found
     with _turn:
         started = time.monotonic()
         found = count(db)
         took = time.monotonic() - started
-    _kept[key] = _Kept(state, started + SHARE * took if took > slow else 0.0, found)
+    _kept[key] = _Kept(started + SHARE * took if took > slow else 0.0, found)
     return found
 
 

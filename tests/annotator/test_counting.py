@@ -1,11 +1,15 @@
 """What is counted seldom: how often, and what others get meanwhile."""
 
+import sqlite3
 import threading
 
 import pytest
 
 from annotator.pages import counting
-from annotator.pages.counting import SHARE, SLOW, seldom
+from annotator.pages.counting import SHARE, SLOW, seldom, up_to_date
+from annotator.store import db as store
+from annotator.store import labels, project, tally
+from annotator.store.labels import Answer
 
 
 class Clock:
@@ -49,15 +53,6 @@ def test_what_is_slow_takes_a_twentieth_of_the_time_at_most(db, clock):
     assert seldom(db, count) == 2
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0])
-def test_while_nothing_changed_nothing_is_counted(db, clock, seconds):
-    count = counter(clock, seconds)
-    assert [seldom(db, count, "as before") for _ in range(2)] == [1, 1]
-    clock.now += 1000
-    assert seldom(db, count, "as before") == 1
-    assert seldom(db, count, "an answer more") == 2
-
-
 def test_one_counts_and_the_others_take_what_was_before(db, clock):
     begun, go_on, answers = threading.Event(), threading.Event(), iter([1, 2])
 
@@ -78,3 +73,31 @@ def test_one_counts_and_the_others_take_what_was_before(db, clock):
     go_on.set()
     first.join()
     assert seldom(db, count) == 2
+
+
+class Answers(tally.Tally):
+    """How many there are."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, rows: tally.Rows, sign: int) -> None:
+        self.count += sign * rows(f"WITH {tally.SEEN} SELECT count(*) FROM seen")[0][0]
+
+
+def say(db, image: int) -> None:
+    with store.write(db):
+        labels.add(db, Answer(f"c{image}", image, "skip", project.person_id(db, "ann")), "tab", 0.0)
+
+
+def test_what_failed_half_way_is_counted_anew(db, monkeypatch):
+    say(db, 1)
+    with up_to_date(db, Answers) as found:
+        assert found.count == 1
+    say(db, 2)
+    with monkeypatch.context() as broken:
+        broken.setattr(tally, "_rows", lambda db, upto, images=None: lambda sql: db.execute("nonsense"))
+        with pytest.raises(sqlite3.OperationalError), up_to_date(db, Answers):
+            pass
+    with up_to_date(db, Answers) as found:
+        assert found.count == 2
