@@ -12,7 +12,7 @@ from annotator.store import tally
 
 T = TypeVar("T")
 Sums = TypeVar("Sums", bound=tally.Tally)
-SLOW = 0.02  # seconds; what is quicker is counted anew each time
+SLOW = 0.02  # seconds of the processor; what is quicker is counted anew each time, however busy the machine is
 SHARE = 20  # at most a twentieth of the time goes into counting one thing
 
 
@@ -28,7 +28,7 @@ _sums_turn = threading.Lock()
 
 
 def seldom(db: Database, count: Callable[[Database], T], *, slow: float = SLOW) -> T:
-    """What `count` finds: now, or not long ago where counting takes longer than `slow` seconds.
+    """What `count` finds: now, or not long ago where counting takes more than `slow` seconds of the processor.
 
     One thread counts and the others take what was found before.
     """
@@ -38,9 +38,9 @@ def seldom(db: Database, count: Callable[[Database], T], *, slow: float = SLOW) 
         found: T = kept.found
         return found
     with _turn:
-        started = time.monotonic()
+        started, before = time.monotonic(), time.thread_time()
         found = count(db)
-        took = time.monotonic() - started
+        took = time.thread_time() - before
     _kept[key] = _Kept(started + SHARE * took if took > slow else 0.0, found)
     return found
 

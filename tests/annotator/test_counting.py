@@ -16,9 +16,13 @@ class Clock:
     """Stands still unless it is turned."""
 
     now = 100.0
+    waited = 0.0  # of that, by a thread for its turn
 
     def monotonic(self) -> float:
         return self.now
+
+    def thread_time(self) -> float:
+        return self.now - self.waited
 
 
 @pytest.fixture
@@ -42,6 +46,16 @@ def counter(clock: Clock, seconds: float):
 def test_what_is_quick_is_counted_each_time(db, clock):
     count = counter(clock, SLOW / 2)
     assert [seldom(db, count) for _ in range(3)] == [1, 2, 3]
+
+
+def test_what_is_quick_but_waited_for_its_turn_is_counted_each_time(db, clock):
+    count = counter(clock, SLOW / 2)
+
+    def wait(db) -> int:
+        clock.now, clock.waited = clock.now + 3, clock.waited + 3
+        return count(db)
+
+    assert [seldom(db, wait) for _ in range(3)] == [1, 2, 3]
 
 
 def test_what_is_slow_takes_a_twentieth_of_the_time_at_most(db, clock):
