@@ -69,6 +69,7 @@ def test_a_time_boxed_benchmark_goes_on_where_it_was_cut_off(data, tmp_path):
     assert out.read_text() == before
 
 
+@pytest.mark.slow
 def test_strategies_are_measured_beside_their_peers():
     said = run_script("acquisition.py", "--images", "300", "--only", "badge", "--no-save")
     ours, theirs = re.findall(r"^\| BADGE.* \| 30 \| .* picks: (\d+) of (\d+) as ours \|$", said, re.M)
@@ -111,6 +112,7 @@ def test_a_large_team_is_measured_in_small():
     assert found["bare export"]["rows"] == 800
 
 
+@pytest.mark.slow
 def test_the_first_minutes_are_measured_in_small():
     arguments = ("--images", "330", "--labels", "50", "--think", "0.005", "--method", "propagate", "--save-as", "")
     said = run_script("first_minutes.py", *arguments)
