@@ -27,10 +27,9 @@ _LONGEST = 200  # characters of a name that are looked for
 def page() -> ResponseReturnValue:
     wanted, sort, like = _filter(), _choice("sort", SORTS) or "newest", _number("like", int, _LARGEST)
     work = _choice("work", ("1",)) and _address()  # conflicts come up one after the other
+    looked_for = replace(wanted, settled=bool(work))
     with browse.reading(shared.instance()) as db:
-        rows, earlier, later = (
-            _page(db, replace(wanted, settled=bool(work)), sort) if like is None else (_alike(db, like), None, None)
-        )
+        rows, earlier, later = _page(db, looked_for, sort) if like is None else (_alike(db, like), None, None)
         if rows is None:
             return redirect(_address())
         shown = _shown(db, rows)

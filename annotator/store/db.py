@@ -93,10 +93,10 @@ def one(db: Database, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> 
     return dict(zip((column[0] for column in cursor.description), rows[0], strict=True)) if rows else None
 
 
-def insert(db: Database, table: str, row: Mapping[str, Any]) -> None:
-    """In one statement. Raises sqlite3.IntegrityError."""
+def insert(db: Database, table: str, row: Mapping[str, Any], *, once: bool = False) -> None:
+    """In one statement. Raises sqlite3.IntegrityError; once: a row that is there already stays as it is."""
     names, marks = ", ".join(row), ", ".join("?" * len(row))
-    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+    db.execute(f"INSERT {'OR IGNORE ' if once else ''}INTO {table} ({names}) VALUES ({marks})", list(row.values()))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from annotator.store.db import utc_now
+from annotator.store.db import insert, utc_now
 from annotator.store.project import person_id
 
 PERSON = "import"
@@ -104,8 +104,7 @@ def say(db: Database, key: Iterable[str | int], image_id: int, class_id: int, pe
 
 def _append(db: Database, person: str, **values: str | int) -> None:
     row = {"person_id": person_id(db, person), "source": "import", "via": "import", "created": utc_now()} | values
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    db.execute(f"INSERT OR IGNORE INTO labels ({names}) VALUES ({marks})", list(row.values()))
+    insert(db, "labels", row, once=True)
 
 
 def _listed(ids: Iterable[int]) -> str:

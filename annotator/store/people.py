@@ -31,7 +31,7 @@ def everybody(db: Database) -> list[dict[str, Any]]:
 
 
 def answers(db: Database) -> dict[int, int]:
-    """Person -> answers, those taken back too, that files gave as well."""
+    """Person -> answers given, by a file too; those taken back later are among them."""
     sql = """SELECT person_id, count(*) FROM labels GROUP BY person_id
         UNION ALL SELECT person_id, -count(*) FROM labels INDEXED BY labels_undoes
             WHERE undoes IS NOT NULL GROUP BY person_id"""
