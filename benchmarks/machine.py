@@ -18,9 +18,13 @@ def about() -> dict[str, Any]:
     return {
         "command": command,
         "device": device(),
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "date": today(),
         "versions": versions(PACKAGES),
     }
+
+
+def today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def _bare(argument: str) -> str:

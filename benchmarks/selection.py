@@ -20,7 +20,7 @@ from typing import Any
 import click
 import numpy as np
 from cifar_frozen import BACKBONE, subset
-from machine import save
+from machine import device, save, today
 
 from learner import datasets
 from learner.acquisition import STRATEGIES
@@ -66,28 +66,32 @@ def run(job: Job) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     dataset, method, arm, seed = job
     rows = run_cell(cell(*job), dataset=loaded(dataset, seed))
-    kept = ("round", "labels", "accuracy", "balanced_accuracy", "labels_per_class", "select_seconds", "seed")
-    return [{key: row[key] for key in kept} | {"method": method, "strategy": arm} for row in rows]
+    kept = ("labels", "accuracy", "balanced_accuracy", "select_seconds", "seed")
+    made = {"method": method, "strategy": arm, "device": device(), "date": today()}
+    return [{key: row[key] for key in kept} | evenness(row["labels_per_class"]) | made for row in rows]
 
 
-def covered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With how many classes have a label, and how far their shares are from equal ones (total variation)."""
-    found = []
+def evenness(labels_per_class: list[int]) -> dict[str, float]:
+    """How many classes have a label, and how far their shares are from equal ones (total variation)."""
+    counts = np.array(labels_per_class)
+    shares = counts / counts.sum()
+    return {"classes": int((counts > 0).sum()), "tv": float(np.abs(shares - 1 / len(counts)).sum() / 2)}
+
+
+def made_on(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Which seeds were computed on which device and day: a run may be stopped and go on elsewhere."""
+    seeds: dict[tuple[str, str], set[int]] = {}
     for row in rows:
-        counts = np.array(row["labels_per_class"])
-        shares = counts / counts.sum()
-        found.append(
-            row | {"classes": int((counts > 0).sum()), "tv": float(np.abs(shares - 1 / len(counts)).sum() / 2)}
-        )
-    return found
+        seeds.setdefault((row["date"], row["device"]), set()).add(row["seed"])
+    return [{"date": date, "device": name, "seeds": sorted(found)} for (date, name), found in sorted(seeds.items())]
 
 
 def table(rows: list[dict[str, Any]], value: str, scale: float = 100, digits: int = 1) -> str:
     """A line for each strategy, a column for each budget."""
     found = curves(rows, ("strategy",), value)
     lines = ["| chosen by | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
-    for arm in ARMS:
-        points = {p.labels: f"{scale * p.mean:.{digits}f} ± {scale * p.std:.{digits}f}" for p in found.get((arm,), ())}
+    for arm in (arm for arm in ARMS if (arm,) in found):
+        points = {p.labels: f"{scale * p.mean:.{digits}f} ± {scale * p.std:.{digits}f}" for p in found[arm,]}
         lines.append(f"| {arm} | " + " | ".join(points.get(budget, "") for budget in BUDGETS) + " |")
     return "\n".join(lines)
 
@@ -96,7 +100,7 @@ def against_random(rows: list[dict[str, Any]], value: str) -> str:
     """Differences to random in points, with stars where Holm's correction over all of them leaves p < 0.05."""
     found = {(item.arm, item.labels): item for item in compare(rows, "random", value=value)}
     lines = ["| minus random | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
-    for arm in ARMS[1:]:
+    for arm in (arm for arm in ARMS if any(arm == other for other, _ in found)):
         items = [found.get((arm, budget)) for budget in BUDGETS]
         cells = [
             f"{100 * i.mean:+.1f}{' *' if i.p_holm < 0.05 else ''} ({i.effect or 0:+.1f})" if i else "" for i in items
@@ -135,7 +139,8 @@ def main(
                 file.writelines(json.dumps(row) + "\n" for row in found)
                 file.flush()
                 rows += found
-    rows = covered(row for row in rows if row["seed"] < seeds and row["method"] in methods)
+    made = [row for row in rows if row["seed"] < seeds and row["method"] in methods]
+    rows = [{key: value for key, value in row.items() if key not in ("device", "date")} for row in made]
     comparisons = {}
     for method in methods:
         mine = [row for row in rows if row["method"] == method]
@@ -146,13 +151,13 @@ def main(
     mine = [row for row in rows if row["method"] == methods[0]]
     print(f"\nclasses that have a label\n\n{table(mine, 'classes', 1)}")
     print(f"\ntotal variation distance to equal classes\n\n{table(mine, 'tv', 1, 2)}")
-    small = [{key: value for key, value in row.items() if key not in ("labels_per_class", "round")} for row in rows]
     if keep:
-        setup = {"images": images, "seeds": seeds, "backbone": BACKBONE, "size": SIZE, "value": value}
+        setup = {"images": images, "seeds": seeds, "backbone": BACKBONE, "size": SIZE, "value": value,
+                 "measured": made_on(made)}  # fmt: skip
         print(
             save(
                 "selection-modified" if modified else "selection",
-                setup | {"against_random": comparisons, "rows": small},
+                setup | {"against_random": comparisons, "rows": rows},
             )
         )
 
