@@ -1,9 +1,12 @@
 """What is said of a selection, against the definitions."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 
+from learner import loop
 from learner.acquisition import STRATEGIES
 from learner.acquisition.selection import Selection
 from learner.config import LoopSettings, PropagateSettings
@@ -45,3 +48,24 @@ def test_a_simulation_says_what_was_asked_and_what_it_looks_like():
     assert [row["classes_seen"] for row in random] == [sum(n > 0 for n in row["labels_per_class"]) for row in random]
     assert all(c["coverage_radius"] < r["coverage_radius"] for c, r in zip(coreset, random, strict=True))
     assert all(0 <= row["total_variation"] <= 1 for row in random + coreset)
+
+
+def test_the_seconds_of_choosing_stand_beside_what_was_chosen(monkeypatch):
+    """The first query takes 100 s longer, the second 10; the clock is put forward."""
+    offset, clock = [0.0], time.perf_counter
+
+    def slower(function, seconds):
+        def wrapped(*arguments):
+            offset[0] += seconds
+            return function(*arguments)
+
+        return wrapped
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + offset[0])
+    monkeypatch.setattr(loop, "cold_query", slower(loop.cold_query, 100))
+    monkeypatch.setattr(loop, "select", slower(loop.select, 10))
+    settings = LoopSettings(query_size=10, budget=20, tail_size=0, full_query_only=True)
+    strategy = Choice("typiclust", STRATEGIES["typiclust"].settings())
+    first, second = run_cell(Cell("digits", Choice("propagate", PropagateSettings()), strategy, settings))
+    assert 100 <= first["select_seconds"] < 109
+    assert 10 <= second["select_seconds"] < 19
