@@ -1,10 +1,11 @@
 """Seconds and extra memory of strategies against other libraries, as ratios in one run; and how strategies grow.
 
-    python benchmarks/acquisition.py [--images 50000] [--only NAME ...] [--clones FOLDER] [--growth] [--repeats 1]
+    python benchmarks/acquisition.py [--images 50000] [--only NAME ...] [--clones FOLDER] [--growth] [--longest 900]
 
 Made data, fixed seeds. Each measurement has a process of its own, at most 16 GB, and a small run before it. Extra is
 the peak beyond what the process held before, the inputs included: the (N, C, T) probabilities that others need do not
-count. --growth times every strategy at 0.2, 1, 4 and 20 times as many images instead; --only then names strategies.
+count. --growth times every strategy at 0.2, 1, 4 and 20 times as many images instead, where no size is expected to take
+more than --longest seconds; --only then names strategies. --repeats: processes a row, whose median counts.
 Writes results/acquisition.json or acquisition-growth.json; with --only the names follow.
 """
 
@@ -45,7 +46,6 @@ from learner.predict import moments
 OURS = "ours"
 MEMORY = 16 << 30  # bytes that a process may ask for
 WARM = 50  # images of the run before
-LONGEST = 900  # s that a size of --growth may be expected to take
 Setup = Callable[[int], tuple[Callable[[], Any], Callable[[Any], Any]]]  # images -> what is timed, its answer
 
 
@@ -271,15 +271,15 @@ def exponent(seconds: dict[int, float]) -> float:
     return float(np.polyfit(np.log([*seconds]), np.log([*seconds.values()]), 1)[0])
 
 
-def growth(name: str, images: int) -> dict[str, Any]:
-    """Seconds at each size, as far as time and memory allow."""
+def growth(name: str, images: int, longest: float) -> dict[str, Any]:
+    """Seconds at each size, as far as memory allows and as no size is expected to take longer than that (s)."""
     seconds: dict[int, float] = {}
     row: dict[str, Any] = {"strategy": name, "seconds": seconds}
     for n in (images // 5, images, 4 * images, 20 * images):
         last = [*seconds][-2:]
         steepest = exponent({size: seconds[size] for size in last})
-        if last and seconds[last[-1]] * (n / last[-1]) ** steepest > LONGEST:
-            return row | {"why": f"above {LONGEST} s at {n:,}"}
+        if last and seconds[last[-1]] * (n / last[-1]) ** steepest > longest:
+            return row | {"why": f"above {longest:g} s at {n:,}"}
         found = alone(grown, name, n)
         if "why" in found:
             return row | {"why": f"{found['why']} at {n:,}"}
@@ -298,13 +298,16 @@ def grown_line(row: dict[str, Any]) -> str:
 @click.option("--images", default=50_000, show_default=True, help="All numbers of images follow it.")
 @click.option("--only", multiple=True, help=f"{', '.join(TASKS)}; with --growth a strategy.")
 @click.option("--growth", "grow", is_flag=True, help="The time of each strategy at four sizes.")
+@click.option("--longest", default=900.0, show_default=True, help="Seconds that a size of --growth may take.")
 @click.option(
     "--clones", type=click.Path(exists=True, file_okay=False, resolve_path=True),
     help=f"Folder that holds clones of {' and '.join(peers.REPOSITORIES)}.",
 )  # fmt: skip
 @click.option("--repeats", default=1, show_default=True, help="Processes for each row; the median counts.")
 @click.option("--save/--no-save", "keep", default=True, show_default=True)
-def main(images: int, only: tuple[str, ...], grow: bool, clones: str | None, repeats: int, keep: bool) -> None:
+def main(
+    images: int, only: tuple[str, ...], grow: bool, longest: float, clones: str | None, repeats: int, keep: bool
+) -> None:
     if clones:
         os.environ[peers.CLONES] = clones  # each measurement has a process of its own
     known = [name for name in for_people() if name != "auto"] if grow else [*TASKS]
@@ -315,7 +318,7 @@ def main(images: int, only: tuple[str, ...], grow: bool, clones: str | None, rep
         "what | images | by | seconds | times ours | extra MB | times ours | answer")  # fmt: skip
     print(f"| {titles} |\n{'|---' * (titles.count('|') + 1)}|", flush=True)
     for name in only or known:
-        found = [growth(name, images)] if grow else [
+        found = [growth(name, images, longest)] if grow else [
             row for number in range(len(TASKS[name])) for row in compared(name, number, images, repeats)]  # fmt: skip
         print("\n".join(map(grown_line if grow else line, found)), flush=True)
         rows += found
