@@ -159,7 +159,8 @@ def _predict(round: Round, classifier: Classifier) -> tuple[Predictions, Evaluat
     """What the new model says of every image, and how right it is on the exam."""
     report, number = round.project.report, round.state.round
     masks = stream(round.state.seed, number, "masks")
-    predictions = classifier.predict(round.images, round.needs - {"samples"}, masks, report)
+    needs: frozenset[str] = round.needs - {"samples"} if round.query_size else frozenset()  # the last asks nothing
+    predictions = classifier.predict(round.images, needs, masks, report)
     _require_finite(predictions)
     report(Predicted(number, classifier, predictions))
     exam = round.project.exam()

@@ -48,6 +48,15 @@ class Round:
         return needs | {"penultimate"} if "embedding" in needs and self.settings.features == PENULTIMATE else needs
 
     @property
+    def query_size(self) -> int:
+        """How many to ask next; 0 when the budget is spent."""
+        settings, number, labels = self.settings, self.state.round, len(self.news.labels)
+        if settings.budgets:
+            return max(0, settings.budgets[number] - labels) if number < len(settings.budgets) else 0
+        size = settings.start_size if number == 0 and settings.start_size else settings.query_size
+        return min(size, max(0, settings.budget - labels)) if settings.budget else size
+
+    @property
     def rules(self) -> Rules:
         return Rules(self.settings.duplicates, self.settings.class_quota)
 
@@ -68,9 +77,11 @@ class Round:
 def select(round: Round, classifier: Classifier, predictions: Predictions) -> Query:
     """The next query; publishes the tail of the ranking on the way."""
     state, report = round.state, round.project.report
+    if not round.query_size:
+        return Query(strategy=round.strategy.name)
     report(Progress("choosing", 0, 1))
     seen = candidates(round, classifier, predictions)
-    query = ask(round, seen, _query_size(round), stream(state.seed, state.round, "select"))
+    query = ask(round, seen, round.query_size, stream(state.seed, state.round, "select"))
     if query.ids and round.settings.tail_size:
         rest = seen.asked(id_array(query.ids))
         tail = ask(round, rest, round.settings.tail_size, stream(state.seed, state.round, "tail"))
@@ -111,16 +122,7 @@ def cold_query(round: Round) -> Query:
         row = lookup("strategy", STRATEGIES, round.settings.cold_start)
         round = replace(round, strategy=Choice(round.settings.cold_start, row.settings())).advised()
     rng = stream(state.seed, state.round, "start")
-    return ask(round, candidates(round), _query_size(round), rng)
-
-
-def _query_size(round: Round) -> int:
-    """How many to ask next; 0 when the budget is spent."""
-    settings, number, labels = round.settings, round.state.round, len(round.news.labels)
-    if settings.budgets:
-        return max(0, settings.budgets[number] - labels) if number < len(settings.budgets) else 0
-    size = settings.start_size if number == 0 and settings.start_size else settings.query_size
-    return min(size, max(0, settings.budget - labels)) if settings.budget else size
+    return ask(round, candidates(round), round.query_size, rng)
 
 
 def ask(round: Round, pool: Candidates, size: int, rng: np.random.Generator) -> Query:

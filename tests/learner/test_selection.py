@@ -10,6 +10,7 @@ from learner import loop
 from learner.acquisition import STRATEGIES
 from learner.acquisition.selection import Selection
 from learner.config import LoopSettings, PropagateSettings
+from learner.events import Predicted
 from learner.settings import Choice
 from learner.simulate import Cell, run_cell
 
@@ -69,3 +70,21 @@ def test_the_seconds_of_choosing_stand_beside_what_was_chosen(monkeypatch):
     first, second = run_cell(Cell("digits", Choice("propagate", PropagateSettings()), strategy, settings))
     assert 100 <= first["select_seconds"] < 109
     assert 10 <= second["select_seconds"] < 19
+
+
+def test_the_last_round_predicts_without_what_only_a_strategy_would_need():
+    seen = []
+
+    def listen(event):
+        if isinstance(event, Predicted):
+            seen.append(event.predictions.mean_probs is not None)
+
+    settings = LoopSettings(query_size=10, budget=30, tail_size=0, full_query_only=True)
+    rows = run_cell(
+        Cell(
+            "digits", Choice("propagate", PropagateSettings()), Choice("bald", STRATEGIES["bald"].settings()), settings
+        ),
+        listen,
+    )
+    assert [row["labels"] for row in rows] == [10, 20, 30]
+    assert seen == [True, True, False]
