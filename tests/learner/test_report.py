@@ -223,6 +223,17 @@ def test_savings_are_against_random():
     assert float(saved) == pytest.approx(33, abs=4)
 
 
+def test_what_random_reaches_in_the_end_is_a_level_however_low():
+    low = [row | {"accuracy": row["accuracy"] - 0.38} for row in rows(names=("random", "typiclust"))]
+    table = next(table for table in tables(low, "accuracy") if table.name == "savings")
+    # random: 0.12, 0.22, 0.42; typiclust 0.1 more, so that it is there at 30
+    assert table.columns[1:4] == ("20%", "30%", "40%")
+    assert re.fullmatch(r"random's 4[12]\.\d% by 40", table.columns[-1])
+    random, typiclust = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    assert random[table.columns[-1]] == "40"
+    assert int(typiclust[table.columns[-1]].split()[0]) == pytest.approx(30, abs=1)
+
+
 def test_a_saving_that_begins_above_the_level_is_a_bound():
     table = next(table for table in tables(rows(names=("random", "typiclust")), "accuracy") if table.name == "savings")
     lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

@@ -25,7 +25,8 @@ from learner.benchmark.summary import curves
 from learner.errors import LearnerError
 
 Row = Mapping[str, Any]
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+MOST_LEVELS = 6  # the highest that a curve crosses
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,19 @@ def saving_table(arms: Arms) -> Table:
     budgets = shared_budgets(arms)
     means = {arm: [float(np.mean([seed[labels] for seed in seeds.values()])) for labels in budgets]
              for arm, seeds in arms.items()}  # fmt: skip
-    levels = [level for level in LEVELS if any(max(mean) >= level > min(mean) for mean in means.values())]
-    base = {level: reached(budgets, means["random"], level) for level in levels} if "random" in means else {}
-    lines = []
-    for arm, mean in means.items():
-        needs = {level: reached(budgets, mean, level) for level in levels}
-        lines.append((arm, *(_saving(needs[level], base.get(level), arm, budgets) for level in levels)))
-    columns = ("strategy", *(f"{level:.0%}" for level in levels))
+    crossed = [level for level in LEVELS if any(max(mean) >= level > min(mean) for mean in means.values())]
+    levels = {f"{level:.0%}": level for level in crossed[-MOST_LEVELS:]}
+    if "random" in means:
+        last = means["random"][-1]
+        levels[f"random's {last:.1%} by {budgets[-1]}"] = last
+    needs = {
+        arm: {name: reached(budgets, mean, level) for name, level in levels.items()} for arm, mean in means.items()
+    }
+    base = needs.get("random", {})
+    lines = [
+        (arm, *(_saving(found[name], base.get(name), arm, budgets) for name in levels)) for arm, found in needs.items()
+    ]
+    columns = ("strategy", *levels)
     note = "On the mean curve, straight between budgets; in brackets what that saves against random."
     return Table("savings", "Labels needed to reach a level", columns, tuple(lines), note)
 
