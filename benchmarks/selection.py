@@ -34,7 +34,8 @@ from learner.training import METHODS
 BUDGETS = (10, 20, 40, 70, 100, 200, 500)
 ARMS = (
     "random", "kmeans", "coreset", "typiclust", "probcover", "max_herding", "rdss",
-    "margin", "badge", "bait", "dropquery", "typiclust > margin", "typiclust > bait", "typiclust > badge",
+    "margin", "badge", "bait", "dropquery",
+    "typiclust > margin", "typiclust > bait", "typiclust > badge", "typiclust > max_herding", "auto",
 )  # fmt: skip
 SIZE = 224
 Job = tuple[str, str, str, int]  # data set, method, arm, seed

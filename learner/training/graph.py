@@ -58,6 +58,18 @@ class Graph:
         return distributions(known[nearest].sum(axis=1))
 
 
+def evened(known: Mass, power: float) -> Mass:
+    """(n, C) distributions in which each class weighs less by its mass to this power.
+
+    1 is the class mass normalisation of Zhu et al. 2003 towards equal classes; in between it is tempered. Where rare
+    images have mostly common neighbours, their class else loses nearly all of them.
+    """
+    if not power:
+        return known
+    mass = known.sum(axis=0)
+    return distributions(known * np.divide(1, mass, out=np.zeros_like(mass), where=mass > 0) ** power)
+
+
 def distributions(mass: Mass) -> Mass:
     """Rows divided by their sum; rows of zeros stay."""
     total = mass.sum(axis=1, keepdims=True)

@@ -23,7 +23,7 @@ from learner.features import Extractor, embed, extract, extractor, named, parse,
 from learner.models.head import Embedded
 from learner.predict import HeadSampler, Predictions, Report, predict_embedding
 from learner.training import Task, labeled_ids, require_two_classes
-from learner.training.graph import Graph, Mass, Rows
+from learner.training.graph import Graph, Mass, Rows, evened
 from learner.training.net import NO_HEAD_DROPOUT
 
 CPU = torch.device("cpu")  # at this size a graphics card has nothing to gain
@@ -51,7 +51,7 @@ def train(task: Task, settings: PropagateSettings) -> "GraphClassifier":
     graph = _graph(task, embedding, nodes, settings)
     start = np.zeros((len(nodes), task.num_classes))
     start[np.searchsorted(nodes, labeled), classes] = 1
-    known = graph.propagate(start, settings.alpha)
+    known = evened(graph.propagate(start, settings.alpha), settings.class_balance)
     return GraphClassifier(task, settings, fitted, embedding, nodes, graph, known)
 
 

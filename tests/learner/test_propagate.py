@@ -15,7 +15,7 @@ from learner.datasets import Dataset, load
 from learner.errors import NoDropout, TooFewLabels
 from learner.features import embed, extract, parse
 from learner.training import Task
-from learner.training.graph import Graph
+from learner.training.graph import Graph, evened
 from learner.training.propagate import GraphClassifier, train
 
 MC = frozenset({"mc", "penultimate"})
@@ -51,6 +51,34 @@ def test_labels_spread_as_in_scikit_learn(alpha):
     task, settings = digit_task(), PropagateSettings(alpha=alpha)
     ours = predict(train(task, settings), task.images).probs.numpy()
     assert ours == pytest.approx(reference(task, settings).label_distributions_, abs=2e-3)
+
+
+@pytest.mark.parametrize("power", [0.5, 1])
+def test_classes_are_evened_by_their_mass_in_scikit_learns_answer(power):
+    task, settings = digit_task(), PropagateSettings(alpha=0.8, class_balance=power)
+    ours = predict(train(task, settings), task.images).probs.numpy()
+    known = reference(task, settings).label_distributions_
+    expected = known / known.sum(axis=0) ** power
+    assert ours == pytest.approx(expected / expected.sum(axis=1, keepdims=True), abs=4e-3)
+
+
+def test_evening_finds_a_rare_class_among_the_neighbours_of_a_common_one():
+    """One in twenty is rare, and half of its neighbours are not; labels are random."""
+    found = {0.0: [], 0.5: []}
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        rare = np.arange(1000) < 50
+        rows = rng.normal(np.where(rare, 1.6, 0)[:, None], 1, (1000, 4)).astype(np.float32)
+        labeled = np.concatenate(
+            [rng.permutation(np.flatnonzero(rare))[:5], rng.permutation(np.flatnonzero(~rare))[:95]]
+        )
+        start = np.zeros((1000, 2))
+        start[labeled, rare[labeled].astype(int)] = 1
+        known = Graph.of(rows, 15, lambda event: None).propagate(start, 0.8)
+        for power, recalls in found.items():
+            said = evened(known, power).argmax(axis=1) == 1
+            recalls.append((said[rare].mean() + (~said)[~rare].mean()) / 2)
+    assert np.mean(found[0.5]) > np.mean(found[0.0]) + 0.05
 
 
 def test_new_images_are_told_by_their_neighbours_as_in_scikit_learn():
