@@ -93,6 +93,7 @@ def _play(round: Round) -> LoopState:
     state = replace(round.state, query=select(round, classifier, predictions))
     doubt(round)
     times.append(time.perf_counter())
+    notes = (getattr(classifier, "note", ""), _began(round), state.query.note)
     per_class = np.bincount(list(labels.values()), minlength=project.num_classes)
     project.report(
         RoundFinished(
@@ -106,11 +107,17 @@ def _play(round: Round) -> LoopState:
             times[2] - times[1],
             times[3] - times[2],
             _settings(round),
-            "; ".join(filter(None, (getattr(classifier, "note", ""), round.why, state.query.note, _unseen(per_class)))),
+            "; ".join(filter(None, (*notes, _unseen(per_class)))),
         )
     )
     project.save_state(state)
     return state
+
+
+def _began(round: Round) -> str:
+    """How the labels of the first round were chosen, which no earlier round can tell."""
+    note = round.state.query.note if round.state.round == 1 else ""
+    return f"begun by {note}" if note else ""
 
 
 def _unseen(per_class: IntArray) -> str:

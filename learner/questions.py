@@ -130,7 +130,8 @@ def ask(round: Round, pool: Candidates, size: int, rng: np.random.Generator) -> 
     if size == 0 or not len(pool.pool.ids):
         return Query(strategy=strategy.name)
     chooser = lookup("strategy", STRATEGIES, strategy.name).load()
-    return Query.of(choose(chooser, pool, size, rng, strategy, round.rules), strategy.name)
+    picks = choose(chooser, pool, size, rng, strategy, round.rules)
+    return Query.of(replace(picks, note="; ".join(filter(None, (round.why, picks.note)))), strategy.name)
 
 
 def candidates(

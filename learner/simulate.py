@@ -157,7 +157,8 @@ def run_cell(
             spent = {"human_seconds": event.labels * cell.seconds_per_label}
             spent["select_seconds"] = chosen_in[-1]
             chosen_in.append(event.select_seconds)
-            rows.append(cell.describe() | _row(event) | spent | asdict(described) | {"asked": asked.tolist()})
+            query = {"asked": asked.tolist(), "asked_note": project.asked[-1].note}
+            rows.append(cell.describe() | _row(event) | spent | asdict(described) | query)
         report(event)
 
     exam = Exam(dataset.test, dataset.test_classes, "test")

@@ -15,7 +15,8 @@ SCHEDULE: dict[str, tuple[tuple[float, str], ...]] = {
 }
 KINDS = {
     "propagate": "spreading", "frozen": "frozen", "fixmatch": "semi-supervised", "ssl": "semi-supervised",
-    "basic": "supervised", "transfer": "supervised", "auto": "spreading",
+    "basic": "supervised", "transfer": "supervised",
+    "auto": "spreading",  # what it begins with; both of its methods gain from typical images
 }  # fmt: skip
 COLD = "typiclust"
 
@@ -26,7 +27,7 @@ def advise(labels: int, num_classes: int, method: str) -> tuple[str, str]:
         return COLD, "no labels yet"
     kind, each = KINDS.get(method, "supervised"), labels / num_classes
     name = next(name for start, name in reversed(SCHEDULE[kind]) if each >= start)
-    return name, f"{each:.1f} labels per class, {kind} learning"
+    return name, f"{each:.1f} labels per class, method {method}"
 
 
 def select_auto(candidates: Candidates, size: int, rng: np.random.Generator, settings: NoSettings) -> Picks:

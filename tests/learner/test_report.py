@@ -234,6 +234,14 @@ def test_what_random_reaches_in_the_end_is_a_level_however_low():
     assert int(typiclust[table.columns[-1]].split()[0]) == pytest.approx(30, abs=1)
 
 
+def test_what_strategies_said_of_their_clusters_is_in_the_report():
+    silent = rows(names=("random",))
+    assert "told" not in [table.name for table in tables(silent, "accuracy")]
+    told = [row | {"asked_note": f"{row['seed']} clusters"} for row in rows(names=("typiclust",), budgets=(10,))]
+    (table,) = [table for table in tables([*silent, *told], "accuracy") if table.name == "told"]
+    assert table.rows == (("typiclust", "10", "0 clusters"),)
+
+
 def test_a_saving_that_begins_above_the_level_is_a_bound():
     table = next(table for table in tables(rows(names=("random", "typiclust")), "accuracy") if table.name == "savings")
     lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

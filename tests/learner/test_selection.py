@@ -49,6 +49,7 @@ def test_a_simulation_says_what_was_asked_and_what_it_looks_like():
     assert [row["classes_seen"] for row in random] == [sum(n > 0 for n in row["labels_per_class"]) for row in random]
     assert all(c["coverage_radius"] < r["coverage_radius"] for c, r in zip(coreset, random, strict=True))
     assert all(0 <= row["total_variation"] <= 1 for row in random + coreset)
+    assert "noise, eps" in rows("dbscan")[0]["asked_note"]
 
 
 def test_the_seconds_of_choosing_stand_beside_what_was_chosen(monkeypatch):

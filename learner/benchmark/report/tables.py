@@ -57,7 +57,7 @@ def tables(rows: Sequence[Row], value: str) -> list[Table]:
     except LearnerError as error:
         note = f"Nothing was tested: {error}."
         found.append(Table("pairs", "Pairs of strategies", ("strategy",), (), note))
-    return [*found, selection_table(rows), cost_table(rows)]
+    return [*found, selection_table(rows), *told_table(rows), cost_table(rows)]
 
 
 def percent(mean: float, low: float | None = None, high: float | None = None) -> str:
@@ -192,6 +192,17 @@ def selection_table(rows: Sequence[Row]) -> Table:
     lines = [(name, *_selected(found)) for name, found in groups.items()]
     columns = ("strategy", "classes with a label", "total variation", "coverage radius", "rarest to commonest class")
     return Table("selection", f"What was asked by {last} labels", columns, tuple(lines), "Means over seeds.")
+
+
+def told_table(rows: Sequence[Row]) -> list[Table]:
+    """What strategies said of how they chose: clusters and noise, radius, which one `auto` took."""
+    told = [row for row in rows if row.get("asked_note")]
+    if not told:
+        return []
+    first = min(int(row["seed"]) for row in told)
+    keys = ("strategy", "labels", "asked_note")
+    lines = tuple(tuple(str(row[key]) for key in keys) for row in told if row["seed"] == first)
+    return [Table("told", "How it was chosen", ("strategy", "labels", "what it said"), lines, f"Of seed {first}.")]
 
 
 def _selected(rows: Iterable[Row]) -> tuple[str, ...]:
