@@ -125,6 +125,7 @@ def simulate(
     multiple=True,
     help="Also what it finds, with the elbow plot and the sizes of clusters.",
 )
+@click.option("--clusters-set", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A setting of that.")
 @click.option("--total", default=10_000, show_default=True, type=click.IntRange(2), help="Training images used.")
 @click.option(
     "-o",
@@ -135,10 +136,10 @@ def simulate(
 )
 def features(
     dataset: str, backbones: tuple[str, ...], sizes: str, weights: str | None, k: int, batch: int,
-    clusters: tuple[str, ...], total: int, out: Path,
+    clusters: tuple[str, ...], clusters_set: dict[str, str], total: int, out: Path,
 ) -> None:  # fmt: skip
     """How good are embeddings? Nearest neighbours and clusters against known classes, and what can be said without."""
-    from annotator.measuring import Measuring, measure_all
+    from annotator.measuring import Measuring, measure_all, resolved
 
     try:
         wanted = [int(size) for size in sizes.split(",") if size]
@@ -148,7 +149,8 @@ def features(
     def say(name: str) -> None:
         click.echo(f"measuring {name} ...", err=True)
 
-    click.echo(measure_all(dataset, backbones, wanted, Measuring(k, batch, total, clusters), weights or "", out, say))
+    settings = Measuring(k, batch, total, resolved(clusters, clusters_set))
+    click.echo(measure_all(dataset, backbones, wanted, settings, weights or "", out, say))
 
 
 @click.command()

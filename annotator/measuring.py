@@ -3,8 +3,9 @@
 import csv
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ from rich.table import Table
 from annotator.simulating import text
 from learner import datasets
 from learner.acquisition import STRATEGIES
-from learner.acquisition.density import clusters_of
+from learner.acquisition.density import NOISE, clusters_of
 from learner.benchmark.plot import plot_clusters
-from learner.data import ImageSet
+from learner.data import ImageSet, IntArray
 from learner.errors import LearnerError
 from learner.features import Extractor, extract, extractor, parse, quality
+from learner.settings import Choice, as_dict, resolve
 
 TIMED = 64  # images that are embedded once more to see how long it takes
 METRICS = ("euclidean", "cosine")
-SHOWN = ("knn_euclidean", "knn_cosine", "nmi", "ari", "silhouette", "recognition")
+CLUSTERED = ("nmi", "homogeneity", "completeness", "v_measure", "ari", "ami", "silhouette")
+HEADS = {"homogeneity": "homog.", "completeness": "compl.", "v_measure": "V", "recognition": "recogn.", "seconds": "s",
+         "images_per_second": "images / s"}  # fmt: skip
+SHOWN = ("knn_euclidean", "knn_cosine", *CLUSTERED, "recognition", "seconds", "images_per_second")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Measuring:
     k: int = 10
     batch: int = 100  # test images whose accuracy is taken together
     total: int = 10_000  # training images; a fifth as many of the test
-    clusterings: tuple[str, ...] = ()  # dbscan, optics
+    clusterings: tuple[Choice, ...] = ()  # dbscan, optics
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,14 @@ class Measured:
     features: str
     values: dict[str, float] = field(default_factory=dict)
     reason: str = ""  # why it was not measured
+
+    def row(self) -> dict[str, Any]:
+        return {"features": self.features, "not_measured": self.reason, **self.values}
+
+
+def resolved(names: Sequence[str], values: Mapping[str, str]) -> tuple[Choice, ...]:
+    """Clusterings with these settings. Raises BadSetting."""
+    return tuple(Choice(name, resolve(STRATEGIES[name].settings, values)) for name in names)
 
 
 def named(backbone: str, sizes: Sequence[int]) -> list[str]:
@@ -74,8 +87,8 @@ def measure_all(
         except LearnerError as error:
             found.append(Measured(features, reason=str(error)))
     out.mkdir(parents=True, exist_ok=True)
-    lines = [line for text in measured(found) for line in _clusters(text, train, settings, weights, out)]
-    _write(found, out / "features.csv")
+    _write([line.row() for line in found], out / "features.csv")
+    lines = list(_all_clusters(measured(found), train, classes[0], settings, weights, out))
     _plot(found, out / "features.png", f"{dataset}: {len(train)} images, k = {settings.k}")
     lines.append(f"{out / 'features.csv'} and {out / 'features.png'} written")
     return "\n".join([_table(found, settings), *lines])
@@ -86,15 +99,25 @@ def measured(found: Sequence[Measured]) -> list[str]:
     return [line.features for line in found if not line.reason]
 
 
-def _clusters(features: str, images: ImageSet, settings: Measuring, weights: str, out: Path) -> Iterator[str]:
-    """What DBSCAN and OPTICS find in an embedding, with the elbow plot and the sizes in a picture."""
-    for name in settings.clusterings:
-        x = extract(extractor(images, parse(features, weights=weights)), images)
-        values: Any = STRATEGIES[name].settings()
+def _all_clusters(
+    features: Sequence[str], images: ImageSet, classes: IntArray, settings: Measuring, weights: str, out: Path
+) -> Iterator[str]:
+    """What DBSCAN and OPTICS find, with the elbow plot and the sizes in a picture, and how that fits the classes."""
+    rows = []
+    for kind, chosen in product(features, settings.clusterings):
+        name, values = chosen.name, chosen.settings
+        x = extract(extractor(images, parse(kind, weights=weights)), images)
         found = clusters_of(name, x, np.random.default_rng(0), values)
-        path = out / f"{name}-{re.sub(r'[^A-Za-z0-9.@_-]', '-', features)}.png"
-        plot_clusters(found.distances.tolist(), found.eps, found.sizes.tolist(), path, f"{name} on {features}")
-        yield f"{name} on {features}, {values.metric}: {found}; {path} written"
+        path = out / f"{name}-{re.sub(r'[^A-Za-z0-9.@_-]', '-', kind)}.png"
+        plot_clusters(found.distances.tolist(), found.eps, found.sizes.tolist(), path, f"{name} on {kind}")
+        scores, noise = quality.against(classes, x, found.clusters), int((found.clusters == NOISE).sum())
+        rows.append({"features": kind, "clusters_by": name, **as_dict(values), "found_eps": found.eps,
+                     "clusters": len(found.sizes), "noise": noise, **scores})  # fmt: skip
+        shown = ", ".join(f"{key.replace('_', ' ')} {scores[key]:.3f}" for key in CLUSTERED)
+        yield f"{name} on {kind}, {values.metric}: {found}; {shown}; {path} written"
+    if rows:
+        _write(rows, out / "clusters.csv")
+        yield f"{out / 'clusters.csv'} written"
 
 
 def measure(
@@ -128,34 +151,32 @@ def _speed(fitted: Extractor, images: ImageSet) -> float:
     return TIMED / seconds[-1]
 
 
-def _write(found: Sequence[Measured], path: Path) -> None:
-    columns = list(dict.fromkeys(name for line in found for name in line.values))
+def _write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["features", *columns, "not_measured"])
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
         writer.writeheader()
-        for line in found:
-            writer.writerow({"features": line.features, **line.values, "not_measured": line.reason})
+        writer.writerows(rows)
 
 
 def _table(found: Sequence[Measured], settings: Measuring) -> str:
     table = Table(title=f"k = {settings.k}; kNN in % ± standard deviation over batches of {settings.batch}")
     table.add_column("features")
-    for name in (*SHOWN, "images / s"):
-        table.add_column(name.replace("_", " "), justify="right")
+    for name in SHOWN:
+        table.add_column(HEADS.get(name, name.replace("_", " ")), justify="right")
     for line in found:
         if line.reason:
             table.add_row(line.features, "not measured")
         else:
-            table.add_row(
-                line.features, *(_cell(line, name) for name in SHOWN), f"{line.values['images_per_second']:.0f}"
-            )
+            table.add_row(line.features, *(_cell(line, name) for name in SHOWN))
     reasons = [f"{line.features} was not measured: {line.reason}" for line in found if line.reason]
     return "\n".join([text(table, 150), *reasons])
 
 
 def _cell(line: Measured, name: str) -> str:
     value = line.values[name]
-    return f"{100 * value:.1f} ± {100 * line.values[name + '_std']:.1f}" if name.startswith("knn") else f"{value:.3f}"
+    if name.startswith("knn"):
+        return f"{100 * value:.1f} ± {100 * line.values[name + '_std']:.1f}"
+    return f"{value:,.0f}" if name == "images_per_second" else f"{value:.{1 if name == 'seconds' else 3}f}"
 
 
 def _plot(found: Sequence[Measured], path: Path, title: str) -> None:

@@ -23,6 +23,13 @@ class FolderSettings(DatasetSettings):
 
 
 @dataclass(frozen=True)
+class PixelFeatures:
+    """The pixels themselves, three numbers each."""
+
+    size: int = setting(16, "largest side to which images are brought", low=1)
+
+
+@dataclass(frozen=True)
 class PcaFeatures:
     """Principal components of the pixels."""
 

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.config import AutoencoderFeatures, BackboneFeatures, DecFeatures, PcaFeatures
+from learner.config import AutoencoderFeatures, BackboneFeatures, DecFeatures, PcaFeatures, PixelFeatures
 from learner.data import ByteArray, ImageSet
 from learner.errors import UnknownName
 from learner.events import Event, Progress
 from learner.registry import Row, lookup, options
-from learner.settings import NoSettings, resolve
+from learner.settings import resolve
 
 FloatArray = NDArray[np.float32]
 Report = Callable[[Event], None]
@@ -28,7 +28,7 @@ class FeaturesRow(Row):
 
 
 FEATURES: dict[str, FeaturesRow] = {
-    "pixels": FeaturesRow("the pixels at low resolution", NoSettings, "learner.features.pixels:fit_pixels"),
+    "pixels": FeaturesRow("the pixels at low resolution", PixelFeatures, "learner.features.pixels:fit_pixels"),
     "pca": FeaturesRow("principal components of those pixels", PcaFeatures, "learner.features.pixels:fit_pca"),
     "timm": FeaturesRow(
         "the last layer of a pretrained net of timm", BackboneFeatures, "learner.features.backbone:fit_backbone",
@@ -75,7 +75,7 @@ class Features:
 
 
 def parse(text: str, **more: Any) -> Features:
-    """`pca`, `timm:NAME` ..., and behind a name of timm @SIZE, @raw, @token, @average, @fc1, @fc2, @lengths.
+    """`pca`, `pixels@SIZE`, `timm:NAME` ..., behind a name of timm @SIZE, @raw, @token, @average, @fc1, @fc2, @lengths.
 
     Of `more`, what the row has a setting for. Raises UnknownName, BadSetting.
     """

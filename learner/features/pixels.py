@@ -6,20 +6,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from learner.config import PcaFeatures
+from learner.config import PcaFeatures, PixelFeatures
 from learner.data import ByteArray, ImageSet
 from learner.features import FloatArray, Report
 from learner.models.head import PixelHead, low_resolution
-from learner.settings import NoSettings
 
-SIDE = 16  # pixels a side that are kept
+SIDE = 16  # pixels a side that principal components see
 SAMPLE = 20_000  # images that principal components are fitted to
 
 
-def low_size(images: ImageSet) -> tuple[int, int]:
-    """(h, w) after the reduction: at most 16 a side."""
+def low_size(images: ImageSet, side: int = SIDE) -> tuple[int, int]:
+    """(h, w) after the reduction: at most `side` each."""
     height, width = images.pixels.shape[1:3]
-    return min(height, SIDE), min(width, SIDE)
+    return min(height, side), min(width, side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +45,9 @@ class LowResolution:
         return net
 
 
-def fit_pixels(images: ImageSet, argument: str, settings: NoSettings, report: Report) -> LowResolution:
+def fit_pixels(images: ImageSet, argument: str, settings: PixelFeatures, report: Report) -> LowResolution:
     """Nothing to fit."""
-    return LowResolution(low_size(images))
+    return LowResolution(low_size(images, settings.size))
 
 
 @dataclass(frozen=True, eq=False)

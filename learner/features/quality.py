@@ -45,7 +45,11 @@ def knn_accuracy(
 
 def clustering(x: FloatArray, classes: IntArray, number: int, seed: int = 0) -> dict[str, float]:
     """k-means against the classes, and the silhouette of its clusters: (N, D), (N,)."""
-    found = _kmeans(x, number, seed, STARTS)
+    return against(classes, x, _kmeans(x, number, seed, STARTS), seed)
+
+
+def against(classes: IntArray, x: FloatArray, found: IntArray, seed: int = 0) -> dict[str, float]:
+    """Any clusters against the classes, and their silhouette: (N,), (N, D), (N,); -1, noise, is one more cluster."""
     homogeneity, completeness, v = metrics.homogeneity_completeness_v_measure(classes, found)
     return {
         "nmi": float(metrics.normalized_mutual_info_score(classes, found)),

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from sklearn.cluster import DBSCAN
+from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
 from annotator.cli import main
 from annotator.measuring import named
+from learner.datasets import load
+from learner.features import embed, parse
 
 
 def run(*arguments: str) -> str:
@@ -43,10 +47,24 @@ def test_the_command_of_the_page_works(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["dbscan", "optics"])
 def test_it_shows_what_density_finds_with_the_elbow_and_the_sizes(tmp_path, name):
     output = run("--total", "300", "--backbone", "pca", "--clusters", name, "-o", str(tmp_path))
-    found = re.search(rf"{name} on pca, cosine: (.*) images are noise, eps (\S+);", output)
-    assert found
+    assert re.search(rf"{name} on pca, cosine: (.*) images are noise, eps (\S+);", output)
     with Image.open(tmp_path / f"{name}-pca.png") as picture:
         assert picture.size[0] > 800
+
+
+def test_what_density_finds_is_judged_by_the_classes_as_scikit_learn_does(tmp_path):
+    settings = ("--clusters-set", "metric=euclidean", "--clusters-set", "eps=1.5", "--clusters-set", "components=64")
+    run("--total", "300", "--backbone", "pixels@4", "--clusters", "dbscan", *settings, "-o", str(tmp_path))
+    with (tmp_path / "clusters.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    data = load("digits")
+    x = embed(data.train.only(data.train.ids[:300]), parse("pixels@4"))
+    assert x.shape == (300, 48)
+    expected = DBSCAN(eps=1.5, min_samples=5).fit(x).labels_
+    assert (int(row["clusters"]), int(row["noise"])) == (expected.max() + 1, (expected == -1).sum())
+    scores = homogeneity_completeness_v_measure(data.train_classes[:300], expected)
+    assert [float(row[key]) for key in ("homogeneity", "completeness", "v_measure")] == pytest.approx(scores)
+    assert float(row["ari"]) == pytest.approx(adjusted_rand_score(data.train_classes[:300], expected))
 
 
 @pytest.mark.parametrize(
