@@ -21,6 +21,7 @@ from learner.models.backbone import Backbone, resized
 from learner.models.head import as_input
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+FEATURES_PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 LITE0 = "tf_efficientnet_lite0"
 NAMES = ["test_efficientnet.r160_in1k", "test_vit.r160_in1k", "test_convnext.r160_in1k", "test_resnet.r160_in1k"]
 
@@ -278,3 +279,22 @@ def test_the_fully_connected_layers_of_a_vgg_are_those_of_timm():
 def test_a_net_without_such_a_layer_is_refused():
     with pytest.raises(BadSetting, match=r"test_resnet\.r160_in1k has no layer fc1; VGGs have"):
         Backbone(2, "test_resnet.r160_in1k", size=32, pool="fc1").eval().embed(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("vgg16.tv_in1k@fc1", 4096), ("vgg16.tv_in1k@fc2", 4096), ("resnet50.tv_in1k", 2048), ("resnet50", 2048),
+        ("wide_resnet50_2.tv_in1k", 2048), ("densenet121.tv_in1k", 1024), ("vit_small_patch16_224.dino", 384),
+        ("vit_small_patch8_224.dino@average@32", 384), ("vit_small_patch8_224.dino@average", 384),
+        ("vit_base_patch8_224.dino@average", 768), ("vit_small_patch14_dinov2.lvd142m", 384),
+        ("vit_base_patch16_clip_224.openai", 768),
+    ],
+)  # fmt: skip
+def test_every_layer_of_the_study_has_the_width_that_its_paper_gives(text, width):
+    """By shapes alone, whatever the weights: no number is computed on the device `meta`."""
+    chosen = parse(f"timm:{text}")
+    with torch.device("meta"):
+        net = Backbone(1, chosen.argument, size=chosen.settings.size, pool=chosen.settings.pool).eval()
+        assert net.embed(torch.empty(2, 3, 32, 32)).shape == (2, width)
+    assert chosen.argument in FEATURES_PAGE.read_text()
