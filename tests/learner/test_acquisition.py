@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import candidates, random_candidates
 
 from learner.acquisition import STRATEGIES
-from learner.acquisition.bayesian import bald
+from learner.acquisition.bayesian import bald, mean_std
 from learner.acquisition.candidates import Candidates, Picks
 from learner.acquisition.uncertainty import entropy, least_confidence, margin
 from learner.errors import NotFinite
@@ -116,6 +116,20 @@ def test_scores_agree_with_baal(spread):
     assert entropy(torch.from_numpy(probs)).numpy() == pytest.approx(Entropy().compute_score(probs), abs=1e-5)
     # baal's margin is the gap itself, lowest asked first
     assert 1 - margin(torch.from_numpy(probs)).numpy() == pytest.approx(Margin().compute_score(probs), abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:`structlog.threadlocal`:DeprecationWarning")
+def test_mean_std_is_a_standard_deviation_where_baal_has_the_variance():
+    """The mean over classes comes after the root, so the two do not even rank images alike."""
+    from baal.active.heuristics import Variance
+
+    logits = sampled_logits(2.0)
+    samples = logits.softmax(dim=2).permute(1, 2, 0).numpy()  # (N, C, T)
+    variance = Variance().compute_score(samples)  # (N, C)
+    ours = mean_std(moments(logits, frozenset({"std"}))["std"]).numpy()
+    assert ours == pytest.approx(samples.std(axis=2).mean(axis=1), abs=1e-5)
+    assert ours == pytest.approx(np.sqrt(variance).mean(axis=1), abs=1e-5)
+    assert set(np.argsort(-ours)[:20]) != set(np.argsort(-variance.mean(axis=1))[:20])
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0, 40.0])

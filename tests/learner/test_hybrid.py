@@ -90,6 +90,19 @@ def test_badge_draws_by_the_squared_distances_of_scikit_activeml():
     assert shares == pytest.approx(away / away.sum(), abs=0.02)
 
 
+def test_badge_squares_a_distance_once():
+    """Beside the longest lie three at distances 1, 2 and 3. To the power of four the last would come in 83 % of draws.
+
+    What the published code names D2 are distances, too, which it squares when it draws; squares squared again are a
+    mistake that is easily made in a copy of it.
+    """
+    left, right = torch.ones(4, 1), torch.tensor([[10.0], [9.0], [8.0], [7.0]])
+    drawn = [spread_out(left, right, 2, np.random.default_rng(seed))[0] for seed in range(3000)]
+    assert {rows[0] for rows in drawn} == {0}
+    shares = np.bincount([rows[1] for rows in drawn], minlength=4) / 3000
+    assert shares == pytest.approx(np.array([0, 1, 4, 9]) / 14, abs=0.03)
+
+
 def test_badge_goes_on_where_all_predictions_are_certain():
     probs = torch.eye(3).repeat(10, 1)
     picks = STRATEGIES["badge"].load()(candidates(probs, draw(30)[1]), 12, np.random.default_rng(0), NoSettings())
