@@ -1,5 +1,6 @@
-"""The contract of every strategy, and scores against baal's."""
+"""The contract of every strategy, and scores against baal's and scikit-activeml's."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,15 @@ from hypothesis import strategies as st
 from strategies import candidates, random_candidates
 
 from learner.acquisition import STRATEGIES
-from learner.acquisition.bayesian import bald
+from learner.acquisition.bayesian import bald, mean_std
 from learner.acquisition.candidates import Candidates, Picks
-from learner.acquisition.uncertainty import entropy, margin
+from learner.acquisition.uncertainty import entropy, least_confidence, margin
 from learner.errors import NotFinite
 from learner.predict import moments
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from skactiveml.pool import uncertainty_scores
 
 BY_SCORE = ["least_confidence", "margin", "entropy", "bald"]
 every_strategy = pytest.mark.parametrize("name", STRATEGIES)
@@ -111,6 +116,36 @@ def test_scores_agree_with_baal(spread):
     assert entropy(torch.from_numpy(probs)).numpy() == pytest.approx(Entropy().compute_score(probs), abs=1e-5)
     # baal's margin is the gap itself, lowest asked first
     assert 1 - margin(torch.from_numpy(probs)).numpy() == pytest.approx(Margin().compute_score(probs), abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:`structlog.threadlocal`:DeprecationWarning")
+def test_mean_std_is_a_standard_deviation_where_baal_has_the_variance():
+    """The mean over classes comes after the root, so the two do not even rank images alike."""
+    from baal.active.heuristics import Variance
+
+    logits = sampled_logits(2.0)
+    samples = logits.softmax(dim=2).permute(1, 2, 0).numpy()  # (N, C, T)
+    variance = Variance().compute_score(samples)  # (N, C)
+    ours = mean_std(moments(logits, frozenset({"std"}))["std"]).numpy()
+    assert ours == pytest.approx(samples.std(axis=2).mean(axis=1), abs=1e-5)
+    assert ours == pytest.approx(np.sqrt(variance).mean(axis=1), abs=1e-5)
+    assert set(np.argsort(-ours)[:20]) != set(np.argsort(-variance.mean(axis=1))[:20])
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0, 40.0])
+def test_scores_agree_with_scikit_activeml(spread):
+    probs = sampled_logits(spread)[0].softmax(dim=1)
+    ours = {"least_confident": least_confidence, "margin_sampling": margin, "entropy": entropy}
+    for method, score in ours.items():
+        assert score(probs).numpy() == pytest.approx(uncertainty_scores(probs.numpy(), method=method), abs=1e-6)
+
+
+def test_least_confidence_asks_the_images_whose_likeliest_class_is_least_likely():
+    given = random_candidates(np.random.default_rng(0), 200, classes=5)
+    picks = ask("least_confidence", given, 30)
+    highest = given.pool.probs.numpy().max(axis=1)
+    assert picks.ids.tolist() == given.pool.ids[np.argsort(highest)[:30]].tolist()
+    assert picks.scores == pytest.approx(1 - np.sort(highest)[:30], abs=1e-6)
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0, 40.0, 800.0])

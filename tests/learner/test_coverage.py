@@ -96,6 +96,20 @@ def test_kmeans_asks_the_image_nearest_to_each_centroid(name):
     assert sorted(ask(name, x, 6, starts=10, **values).ids.tolist()) == sorted(nearest.tolist())
 
 
+@pytest.mark.parametrize("name", ["kmeans", "kmeans_top", "kmeans_random", "typiclust"])
+def test_empty_clusters_stop_no_query(name):
+    """Of more clusters than there are different images some are empty: the usual argmin over each of them fails."""
+    x = np.repeat(points(5), 8, axis=0)
+    labels, centroids = cluster(x, 12, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="empty sequence"):
+        [distances(x[labels == each], centroids[[each]])[:, 0].argmin() for each in range(12)]
+    values = {"per_cluster": 1} if "_" in name else {}
+    picks = ask(name, x, 12, **values)
+    assert len(set(picks.ids.tolist())) == 12
+    assert picks.scores is None or np.isfinite(picks.scores).all()
+    assert len(np.unique(x[picks.ids[:5]], axis=0)) == 5  # each of them once, before any of them again
+
+
 def test_kmeans_asks_where_there_is_no_label():
     x = points(spread=0.3)
     first = ask("kmeans", x, 4, starts=10).ids.tolist()

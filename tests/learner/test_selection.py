@@ -1,6 +1,7 @@
 """What is said of a selection, against the definitions."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from learner import loop
 from learner.acquisition import STRATEGIES
 from learner.acquisition.selection import Selection
-from learner.config import LoopSettings, PropagateSettings
+from learner.config import BasicSettings, LoopSettings, PropagateSettings
+from learner.datasets import load
 from learner.events import Predicted
 from learner.settings import Choice
 from learner.simulate import Cell, run_cell
@@ -50,6 +52,37 @@ def test_a_simulation_says_what_was_asked_and_what_it_looks_like():
     assert all(c["coverage_radius"] < r["coverage_radius"] for c, r in zip(coreset, random, strict=True))
     assert all(0 <= row["total_variation"] <= 1 for row in random + coreset)
     assert "noise, eps" in rows("dbscan")[0]["asked_note"]
+
+
+def test_strategies_of_one_seed_train_the_same_first_net():
+    """The start, the initial weights and the order of batches: bit for bit, whatever the strategy looks at later."""
+    digits = load("digits", 0)
+    few = replace(  # quick, and as good for this
+        digits, train=digits.train.only(digits.train.ids[:100]), train_classes=digits.train_classes[:100],
+        test=digits.test.only(digits.test.ids[:100]), test_classes=digits.test_classes[:100],
+    )  # fmt: skip
+
+    def play(name: str, seed: int = 0) -> tuple[list[dict], Predicted]:
+        events = []
+        settings = LoopSettings(query_size=10, budget=20, tail_size=0, cold_start="random", seed=seed)
+        strategy = Choice(name, STRATEGIES[name].settings())
+        method = BasicSettings(steps=2, batch_size=4, mc_samples=2, width=1)
+        rows = run_cell(Cell("digits", Choice("basic", method), strategy, settings), events.append, few)
+        return rows, next(event for event in events if isinstance(event, Predicted))
+
+    def weights(said: Predicted) -> torch.Tensor:
+        return torch.cat([values.flatten().double() for values in said.classifier.net.state_dict().values()])
+
+    random, said = play("random")
+    for name in ("margin", "bald"):
+        rows, other = play(name)
+        assert rows[0]["asked"] == random[0]["asked"]
+        assert torch.equal(weights(other), weights(said))
+        assert torch.equal(other.predictions.probs, said.predictions.probs)
+        measured = ("accuracy", "balanced_accuracy", "macro_f1")
+        assert [rows[0][key] for key in measured] == [random[0][key] for key in measured]
+        assert rows[1]["asked"] != random[1]["asked"]
+    assert not torch.equal(weights(play("random", seed=1)[1]), weights(said))
 
 
 def test_the_seconds_of_choosing_stand_beside_what_was_chosen(monkeypatch):
