@@ -18,7 +18,7 @@ from learner.benchmark.absent import nets
 from learner.benchmark.engines import play
 from learner.benchmark.study import cells, names
 from learner.datasets import DATASETS
-from learner.errors import BadSetting, WeightsError
+from learner.errors import BadSetting, LearnerError, WeightsError
 from learner.oracles import forms
 from learner.settings import NoSettings
 from learner.simulate import run_cell
@@ -99,6 +99,44 @@ def test_a_setting_goes_to_every_strategy_that_has_it():
 def test_a_setting_that_no_strategy_has_is_refused():
     with pytest.raises(BadSetting, match="none of margin, kmeans has a setting 'radius'; together they have starts"):
         choices(["margin", "kmeans"], {"radius": "1"})
+
+
+def failing(monkeypatch, *broken: tuple[str, int]) -> None:
+    """These cells, a strategy and a seed, cannot be played."""
+
+    def some(cell, *more):
+        if (cell.strategy.name, cell.settings.seed) in broken:
+            raise LearnerError("its loss became NaN")
+        return run_cell(cell, *more)
+
+    monkeypatch.setattr(play, "run_cell", some)
+
+
+def test_a_cell_that_fails_costs_only_its_seed_and_the_report_names_it(shapes, monkeypatch):
+    failing(monkeypatch, ("margin", 1))
+    said = simulate("simulate --quiet --strategy random --strategy margin --seeds 3 --budget 20 --out o")
+    assert "difference to random, points: paired over 2 seeds" in said
+    setting = "digits, propagate, pca, 10 at once"
+    assert f"not compared: {setting}: seed 1, which not every strategy has\n" in said
+    assert "not measured: digits, propagate, pca, margin, seed 1: its loss became NaN\n" in said
+    simulate("report o")
+    text = Path("o/report/report.md").read_text()
+    assert "2 seeds, 0 to 2; left out: seed 1, which not every strategy has" in text
+    assert "Every pair" in text
+    assert "| digits, propagate, pca, margin, seed 1 | its loss became NaN |" in text
+    found = json.loads(
+        simulate("simulate --quiet --json --strategy random --strategy margin --seeds 3 --budget 20 -o o")
+    )
+    assert found["not_compared"] == {setting: "seed 1, which not every strategy has"}
+    assert {item["n"] for item in found["differences"][setting]} == {2}
+
+
+def test_strategies_that_share_no_two_seeds_are_shown_and_not_compared(shapes, monkeypatch):
+    failing(monkeypatch, ("margin", 0), ("random", 1))
+    said = simulate("simulate --quiet --strategy random --strategy margin --seeds 2 --budget 20 --out o")
+    assert "seeds 0, 1, which not every strategy has" in said
+    assert said.count("not measured: ") == 2
+    assert "difference to" not in said
 
 
 SMALL = "simulate --strategy random --strategy typiclust --seeds 2 --budget 20 --quiet"
