@@ -17,7 +17,7 @@ from learner import datasets
 from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.engines import ENGINES, Finished
-from learner.benchmark.engines.play import one_thread
+from learner.benchmark.engines.play import one_thread, stamped
 from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.report.page import main_value
 from learner.benchmark.run import RESULTS, Run, read
@@ -101,7 +101,7 @@ def _of(dataset: datasets.Dataset, cells: Sequence[Cell], report: Callable[[int,
     """The serial engine with a data set that has no name to load it by."""
     with one_thread():
         for index, cell in enumerate(cells):
-            yield Finished(index, run_cell(cell, partial(report, index), dataset))
+            yield Finished(index, stamped(run_cell(cell, partial(report, index), dataset)))
 
 
 def named(cell: Cell) -> str:

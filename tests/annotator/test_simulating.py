@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from annotator.asked import choices
 from annotator.cli import main
 from annotator.progress import Bars
 from learner.benchmark.absent import nets
-from learner.benchmark.engines import play
+from learner.benchmark.engines import ENGINES, play, serial
 from learner.benchmark.study import cells, names
 from learner.datasets import DATASETS
 from learner.errors import BadSetting, LearnerError, WeightsError
 from learner.oracles import forms
+from learner.registry import Row
 from learner.settings import NoSettings
 from learner.simulate import run_cell
 
@@ -269,6 +271,18 @@ def test_the_nets_of_a_cell_are_those_that_it_would_load(monkeypatch, method, ax
 def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):
     said = simulate("simulate --dataset npz:gone.npz --quiet --out o", code=1)
     assert said == "Error: cannot read gone.npz: No such file or directory\n"
+
+
+def elsewhere(cells, report, settings):
+    """An engine on another machine."""
+    for finished in serial.run(cells, report, settings):
+        yield replace(finished, rows=[row | {"device": "a card elsewhere"} for row in finished.rows])
+
+
+def test_a_row_keeps_the_device_of_the_worker_that_computed_it(shapes, monkeypatch):
+    monkeypatch.setitem(ENGINES, "elsewhere", Row("another machine", NoSettings, f"{__name__}:elsewhere"))
+    simulate("simulate --engine elsewhere --quiet --seeds 1 --budget 20 --out o")
+    assert {row["device"] for row in rows_of("o")} == {"a card elsewhere"}
 
 
 @pytest.mark.long
