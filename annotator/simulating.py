@@ -17,11 +17,11 @@ from learner import datasets
 from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.engines import ENGINES, Finished
-from learner.benchmark.engines.play import one_thread
+from learner.benchmark.engines.play import one_thread, stamped
 from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.report.page import main_value
 from learner.benchmark.run import RESULTS, Run, read
-from learner.benchmark.statistics import Comparison, compare
+from learner.benchmark.statistics import Comparison, compare, left_out, paired
 from learner.benchmark.study import Study
 from learner.benchmark.summary import Point, by_setting, curves
 from learner.errors import LearnerError
@@ -101,7 +101,7 @@ def _of(dataset: datasets.Dataset, cells: Sequence[Cell], report: Callable[[int,
     """The serial engine with a data set that has no name to load it by."""
     with one_thread():
         for index, cell in enumerate(cells):
-            yield Finished(index, run_cell(cell, partial(report, index), dataset))
+            yield Finished(index, stamped(run_cell(cell, partial(report, index), dataset)))
 
 
 def named(cell: Cell) -> str:
@@ -150,17 +150,29 @@ def pictures(outcome: Outcome) -> list[Path]:
 
 
 def differences(outcome: Outcome) -> dict[str, list[Comparison]]:
-    """Every strategy against random, else against the first one, in each setting where two meet in two seeds.
+    """Every strategy against random, else against the first one, in each setting where all share two seeds."""
+    return _compared(outcome)[0]
+
+
+def _compared(outcome: Outcome) -> tuple[dict[str, list[Comparison]], dict[str, str]]:
+    """The differences of each setting, and what was left out of them, or why there are none.
 
     Not oracles: what nobody can choose is no rival.
     """
-    found = {}
+    found, without = {}, {}
     for name, every in by_setting(outcome.rows).items():
-        rows = [row for row in every if not is_oracle(str(row["strategy"]))]
+        shared, seeds, others = paired(every)
+        if others:
+            without[name] = left_out(others)
+        rows = [row for row in shared if not is_oracle(str(row["strategy"]))]
         names = list(dict.fromkeys(str(row["strategy"]) for row in rows))
-        if len(names) > 1 and len({row["seed"] for row in rows}) > 1:
-            found[name] = compare(rows, "random" if "random" in names else names[0], value=_value(outcome, rows))
-    return found
+        if len(names) > 1 and len(seeds) > 1:
+            try:
+                reference = "random" if "random" in names else names[0]
+                found[name] = compare(rows, reference, value=_value(outcome, rows))
+            except LearnerError as error:  # no budget in common, for one: the tables stand without it
+                without[name] = str(error)
+    return found, without
 
 
 def _value(outcome: Outcome, rows: Rows) -> str:
@@ -170,7 +182,8 @@ def _value(outcome: Outcome, rows: Rows) -> str:
 
 def told(outcome: Outcome) -> str:
     """The tables as text; comparison.json has every budget."""
-    compared, parts = differences(outcome), []
+    parts: list[str] = []
+    compared, without = _compared(outcome)
     settings = by_setting(outcome.rows)
     for name, rows in settings.items():
         value = _value(outcome, rows)
@@ -182,6 +195,7 @@ def told(outcome: Outcome) -> str:
         items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
         path.write_text(json.dumps(items, indent=2) + "\n")
         parts.append(f"Every budget is in {path}.")
+    parts += [f"not compared: {name}: {what}" for name, what in without.items()]
     parts += _not_measured(outcome.missing)
     return "\n".join(parts)
 
@@ -199,6 +213,7 @@ def _not_measured(missing: Sequence[tuple[str, str]]) -> Iterator[str]:
 def as_json(outcome: Outcome) -> str:
     """The same for programs."""
     found = {name: curves(rows, value=_value(outcome, rows)) for name, rows in by_setting(outcome.rows).items()}
+    compared, without = _compared(outcome)
     return json.dumps(
         {
             "title": outcome.study.title,
@@ -209,7 +224,8 @@ def as_json(outcome: Outcome) -> str:
                 for key, points in groups.items()
                 for point in points
             ],
-            "differences": {name: [asdict(item) for item in items] for name, items in differences(outcome).items()},
+            "differences": {name: [asdict(item) for item in items] for name, items in compared.items()},
+            "not_compared": without,
             "missing": [{"cell": name, "reason": reason} for name, reason in outcome.missing],
         },
         indent=2,

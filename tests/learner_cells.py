@@ -25,7 +25,9 @@ CELLS = [cell(strategy, seed) for seed in (0, 1) for strategy in ("random", "typ
 
 
 def untimed(rows: list[dict]) -> list[dict]:
-    return [{key: value for key, value in row.items() if not key.endswith("_seconds")} for row in rows]
+    """Without the times, and without where they were computed."""
+    where = ("device", "revision", "versions")
+    return [{key: row[key] for key in row if not key.endswith("_seconds") and key not in where} for row in rows]
 
 
 def direct_rows() -> list[list[dict[str, Any]]]:

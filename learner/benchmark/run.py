@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from learner.benchmark import provenance
 from learner.errors import LearnerError
 from learner.simulate import Cell
 
@@ -67,9 +66,8 @@ class Run:
         self._rewrite()
 
     def add(self, cell: Cell, rows: Sequence[Row]) -> None:
-        """A whole cell, with where it was computed; on the disk when this returns."""
-        about = {"device": provenance.device(), "revision": provenance.revision(), "versions": provenance.versions()}
-        whole = [about | row | {"rounds": len(rows)} for row in rows]
+        """A whole cell; on the disk when this returns."""
+        whole = [row | {"rounds": len(rows)} for row in rows]
         with self.path.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(row) + "\n" for row in whole))
             file.flush()

@@ -126,6 +126,21 @@ def require_paired(arms: Arms) -> None:
         raise NotPaired("a comparison needs at least two seeds; run more")
 
 
+def paired(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int], list[int]]:
+    """Rows of the seeds that every strategy has, those seeds, and the others. All rows where none is shared."""
+    seeds: dict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        seeds[str(row["strategy"])].add(row["seed"])
+    every = set().union(*seeds.values())
+    shared = set.intersection(*seeds.values()) if seeds else every
+    return [row for row in rows if row["seed"] in (shared or every)], sorted(shared), sorted(every - shared)
+
+
+def left_out(seeds: Sequence[int]) -> str:
+    """How a message names the seeds that only some strategies have."""
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which not every strategy has"
+
+
 def shared_budgets(arms: Arms) -> list[int]:
     """Numbers of labels that every seed of every arm has, increasing. LearnerError where there is none."""
     shared = set.intersection(*(set(points) for seeds in arms.values() for points in seeds.values()))

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from annotator.asked import choices
 from annotator.cli import main
 from annotator.progress import Bars
 from learner.benchmark.absent import nets
-from learner.benchmark.engines import play
+from learner.benchmark.engines import ENGINES, play, serial
 from learner.benchmark.study import cells, names
 from learner.datasets import DATASETS
-from learner.errors import BadSetting, WeightsError
+from learner.errors import BadSetting, LearnerError, WeightsError
 from learner.oracles import forms
+from learner.registry import Row
 from learner.settings import NoSettings
 from learner.simulate import run_cell
 
@@ -99,6 +101,44 @@ def test_a_setting_goes_to_every_strategy_that_has_it():
 def test_a_setting_that_no_strategy_has_is_refused():
     with pytest.raises(BadSetting, match="none of margin, kmeans has a setting 'radius'; together they have starts"):
         choices(["margin", "kmeans"], {"radius": "1"})
+
+
+def failing(monkeypatch, *broken: tuple[str, int]) -> None:
+    """These cells, a strategy and a seed, cannot be played."""
+
+    def some(cell, *more):
+        if (cell.strategy.name, cell.settings.seed) in broken:
+            raise LearnerError("its loss became NaN")
+        return run_cell(cell, *more)
+
+    monkeypatch.setattr(play, "run_cell", some)
+
+
+def test_a_cell_that_fails_costs_only_its_seed_and_the_report_names_it(shapes, monkeypatch):
+    failing(monkeypatch, ("margin", 1))
+    said = simulate("simulate --quiet --strategy random --strategy margin --seeds 3 --budget 20 --out o")
+    assert "difference to random, points: paired over 2 seeds" in said
+    setting = "digits, propagate, pca, 10 at once"
+    assert f"not compared: {setting}: seed 1, which not every strategy has\n" in said
+    assert "not measured: digits, propagate, pca, margin, seed 1: its loss became NaN\n" in said
+    simulate("report o")
+    text = Path("o/report/report.md").read_text()
+    assert "2 seeds, 0 to 2; left out: seed 1, which not every strategy has" in text
+    assert "Every pair" in text
+    assert "| digits, propagate, pca, margin, seed 1 | its loss became NaN |" in text
+    found = json.loads(
+        simulate("simulate --quiet --json --strategy random --strategy margin --seeds 3 --budget 20 -o o")
+    )
+    assert found["not_compared"] == {setting: "seed 1, which not every strategy has"}
+    assert {item["n"] for item in found["differences"][setting]} == {2}
+
+
+def test_strategies_that_share_no_two_seeds_are_shown_and_not_compared(shapes, monkeypatch):
+    failing(monkeypatch, ("margin", 0), ("random", 1))
+    said = simulate("simulate --quiet --strategy random --strategy margin --seeds 2 --budget 20 --out o")
+    assert "seeds 0, 1, which not every strategy has" in said
+    assert said.count("not measured: ") == 2
+    assert "difference to" not in said
 
 
 SMALL = "simulate --strategy random --strategy typiclust --seeds 2 --budget 20 --quiet"
@@ -231,6 +271,18 @@ def test_the_nets_of_a_cell_are_those_that_it_would_load(monkeypatch, method, ax
 def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):
     said = simulate("simulate --dataset npz:gone.npz --quiet --out o", code=1)
     assert said == "Error: cannot read gone.npz: No such file or directory\n"
+
+
+def elsewhere(cells, report, settings):
+    """An engine on another machine."""
+    for finished in serial.run(cells, report, settings):
+        yield replace(finished, rows=[row | {"device": "a card elsewhere"} for row in finished.rows])
+
+
+def test_a_row_keeps_the_device_of_the_worker_that_computed_it(shapes, monkeypatch):
+    monkeypatch.setitem(ENGINES, "elsewhere", Row("another machine", NoSettings, f"{__name__}:elsewhere"))
+    simulate("simulate --engine elsewhere --quiet --seeds 1 --budget 20 --out o")
+    assert {row["device"] for row in rows_of("o")} == {"a card elsewhere"}
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import pytest
 import torch
 from learner_cells import CELLS, LONG, cell, direct_rows, running, untimed
 
+from learner.benchmark import provenance
 from learner.benchmark.engines import ENGINES
 from learner.benchmark.engines.on_ray import load_ray
 from learner.benchmark.engines.plan import Plan
@@ -49,6 +50,19 @@ def test_a_cell_that_cannot_be_played_is_named_and_stops_no_other(name):
     assert "\n" not in found[0].error
     assert found[0].rows == []
     assert [row["labels"] for row in found[1].rows] == [10, 20]
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_rows_say_where_they_were_computed_not_who_asked(name, monkeypatch):
+    true = provenance.device()
+    for fact in ("device", "revision"):
+        monkeypatch.setattr(provenance, fact, lambda: "who asks")  # which a process of its own knows nothing of
+    (found,) = running(name, [cell()])
+    for row in found.rows:
+        assert row["device"] == ("who asks" if name == "serial" else true)
+        assert (row["revision"] == "who asks") is (name == "serial")
+        assert name == "serial" or set(row["revision"]) <= set("0123456789abcdef+")
+        assert row["versions"]["torch"]
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -16,9 +16,9 @@ from scipy import stats
 from annotator.cli import main
 from learner.benchmark.plot import half_width, hours
 from learner.benchmark.report.classes import class_table, features_table
-from learner.benchmark.report.page import paired, write
+from learner.benchmark.report.page import write
 from learner.benchmark.report.tables import reached, tables
-from learner.benchmark.statistics import every_pair, holm, minus, paired_t
+from learner.benchmark.statistics import every_pair, holm, minus, paired, paired_t
 from learner.benchmark.summary import Point, by_setting
 from learner.errors import LearnerError
 
@@ -121,7 +121,7 @@ def test_every_line_of_a_file_ends_in_its_seeds(out, tmp_path):
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
     write(tmp_path, tmp_path / "out")
     seeds = {line[0]: line[-1] for line in table_of(tmp_path / "out" / "1-budgets.csv")[1:]}
-    assert (seeds["random"], seeds["typiclust"]) == ("0 1 2 3 4 5", "1 2 3 5")
+    assert (seeds["random"], seeds["typiclust"]) == ("1 2 3 5", "1 2 3 5")
 
 
 def test_the_class_with_most_labels_is_shaded_most():
@@ -265,6 +265,31 @@ def test_only_seeds_that_every_strategy_has_are_compared():
     kept, seeds, left_out = paired(found)
     assert (seeds, left_out) == ([0, 1, 2, 3, 5], [4])
     assert {row["seed"] for row in kept} == set(seeds)
+
+
+def test_where_strategies_share_no_seed_all_rows_stay():
+    found = [row for row in rows(names=("random", "typiclust")) if (row["strategy"] == "random") == (row["seed"] < 3)]
+    assert paired(found) == (found, [], [0, 1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said", "line"),
+    [
+        ([0, 1, 2, 3, 5], "5 seeds, 0 to 5; left out: seed 4, which not every strategy has", "Paired by seed"),
+        ([5], "a single seed: no intervals, no tests; left out: seeds 0, 1, 2, 3, 4, which", "at least two seeds"),
+        ([6], "7 seeds, none of which all strategies have: no tests", "Nothing was tested"),
+    ],
+)
+def test_a_seed_that_one_strategy_lacks_is_left_out_and_named(tmp_path, seeds, said, line):
+    found = rows(names=("random", "typiclust"))
+    found += [row | {"strategy": "margin", "cell": f"margin{row['seed']}"} for row in rows(seeds=7, names=("random",))
+              if row["seed"] in seeds]  # fmt: skip
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / "report" / name).read_text()
+        assert all(part in text for part in (said, line, "margin"))
 
 
 def test_one_seed_gives_a_report_without_tests():

@@ -2,13 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from learner.benchmark import provenance
 from learner.benchmark.engines import Finished
 from learner.device import pick_device
 from learner.errors import LearnerError
@@ -23,9 +25,15 @@ def play(index: int, cell: Cell, report: Report) -> Finished:
     """The cell's rows, or the line that says why there are none."""
     try:
         with one_thread():
-            return Finished(index, run_cell(cell, few(index, report)))
+            return Finished(index, stamped(run_cell(cell, few(index, report))))
     except LearnerError as error:
         return failed(index, str(error))
+
+
+def stamped(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With where they were computed: this process, of which the one that writes them knows nothing."""
+    here = {"device": provenance.device(), "revision": provenance.revision(), "versions": provenance.versions()}
+    return [here | row for row in rows]
 
 
 def failed(index: int, reason: str) -> Finished:

@@ -13,6 +13,7 @@ from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection, plot
 from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.tables import Table, tables
 from learner.benchmark.run import ABOUT, RESULTS, read
+from learner.benchmark.statistics import left_out, paired
 from learner.benchmark.summary import by_setting, curves
 from learner.errors import LearnerError
 
@@ -103,10 +104,8 @@ def _facts_of_files(about: Mapping[str, Any], parts: Sequence[Part]) -> dict[str
 
 
 def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path, command: str) -> Part:
-    seeds = sorted({row["seed"] for row in rows})
-    said = (
-        f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else "a single seed: no intervals, no tests"
-    )
+    rows, seeds, others = paired(rows)
+    said = _seeds(seeds, others)
     found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
     figures = {"Learning curves": f"{number}-curves", "What was asked": f"{number}-selection"}
     timed = any(row.get("human_seconds") for row in rows)
@@ -120,19 +119,18 @@ def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: P
     return Part(name, value, said, rows, [*tables(rows, value), class_table(rows)], figures)
 
 
+def _seeds(shared: Sequence[int], others: Sequence[int]) -> str:
+    """What is compared, and which seeds are not."""
+    if not shared:
+        return f"{len(others)} seeds, none of which all strategies have: no tests"
+    few = "a single seed: no intervals, no tests"
+    said = f"{len(shared)} seeds, {shared[0]} to {shared[-1]}" if len(shared) > 1 else few
+    return f"{said}; left out: {left_out(others)}" if others else said
+
+
 def _heading(said: str, command: str) -> str:
     """Of a figure that may be seen alone; a dollar would begin a formula."""
-    return (said + ("\n" + fill(command, WIDTH) if command else "")).replace("$", r"\$")
-
-
-def paired(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int], list[int]]:
-    """Rows of the seeds that every strategy has, those seeds, and the others. All rows where none is shared."""
-    seeds: dict[str, set[int]] = {}
-    for row in rows:
-        seeds.setdefault(str(row["strategy"]), set()).add(row["seed"])
-    every = set().union(*seeds.values())
-    shared = set.intersection(*seeds.values()) or every
-    return [row for row in rows if row["seed"] in shared], sorted(shared), sorted(every - shared)
+    return "\n".join(fill(line, WIDTH) for line in (said, command) if line).replace("$", r"\$")
 
 
 def _with_seeds(table: Table, part: Part) -> Table:
