@@ -34,7 +34,9 @@ def select_max_herding(
     def take(row: int) -> None:
         torch.maximum(near, kernel(kernel.x[[row]], kernel.targets)[0], out=near)
 
-    bounds = torch.cat([gains(rows)() for rows in parts(torch.arange(len(kernel.x)), ROWS)])
+    bounds = torch.empty(len(kernel.x))  # not a list of parts: between them freed blocks of the kernel were not reused
+    for rows in parts(torch.arange(len(kernel.x)), ROWS):
+        bounds[rows] = gains(rows)()
     return kernel.picks(*lazy_greedy(bounds, size, gains, take))
 
 
@@ -50,7 +52,9 @@ def select_rdss(candidates: Candidates, size: int, rng: np.random.Generator, set
         return Picks(candidates.pool.ids[:0], np.empty(0))
     count = len(kernel.labeled)
     alpha = 1 - 1 / np.sqrt(count + size)
-    like_all = torch.cat([kernel(part, kernel.targets).mean(dim=1) for part in parts(x, ROWS)])  # (N,)
+    like_all = torch.empty(len(x))  # (N,)
+    for part in parts(torch.arange(len(x)), ROWS):
+        like_all[part] = kernel(x[part], kernel.targets).mean(dim=1)
     like_chosen = torch.zeros(len(x))
     for part in parts(kernel.labeled, ROWS):
         like_chosen += torch.cat([kernel(some, part).sum(dim=1) for some in parts(x, ROWS)])

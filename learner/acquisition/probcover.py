@@ -73,7 +73,10 @@ class _Cover:
 
     def all_gains(self) -> Tensor:
         """(N,) free images in every ball."""
-        return torch.cat([self.gains(rows)() for rows in parts(torch.arange(len(self._x)), 512)])
+        found = torch.empty(len(self._x))  # not a list of parts: between them freed balls were not reused
+        for rows in parts(torch.arange(len(self._x)), 512):
+            found[rows] = self.gains(rows)()
+        return found
 
     def gains(self, rows: Tensor) -> Gains:
         balls = self._balls(rows)

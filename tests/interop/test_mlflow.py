@@ -1,12 +1,15 @@
 """Runs in a real store of MLflow, read back with its own client."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 
+from annotator.cli import main
 from learner.acquisition import STRATEGIES
 from learner.benchmark.track import track_mlflow
 from learner.config import LoopSettings, PropagateSettings
@@ -59,6 +62,25 @@ def test_cells_of_one_experiment_are_runs_beside_each_other(uri):
     client = mlflow.MlflowClient(tracking_uri=uri)
     runs = client.search_runs([client.get_experiment_by_name("few labels").experiment_id])
     assert {run.data.params["loop.seed"] for run in runs} == {"0", "1"}
+
+
+def test_simulate_tracks_every_cell_with_its_rows(uri, tmp_path):
+    shape = ["--strategy", "random", "--strategy", "margin", "--seeds", "2", "--query-size", "10", "--budget", "20"]
+    tracked = ["--track", "mlflow", "--track-uri", uri, "--out", str(tmp_path / "out"), "--quiet"]
+    result = CliRunner().invoke(main, ["simulate", *shape, *tracked])
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("annotator").experiment_id])
+    found = {(run.data.params["strategy"], int(run.data.params["loop.seed"])): run.info.run_id for run in runs}
+    assert sorted(found) == [("margin", 0), ("margin", 1), ("random", 0), ("random", 1)]
+    for (strategy, seed), run in found.items():
+        mine = [row for row in rows if (row["strategy"], row["seed"]) == (strategy, seed)]
+        curve = sorted((point.step, point.value) for point in client.get_metric_history(run, "accuracy"))
+        assert curve == [(row["labels"], row["accuracy"]) for row in mine]
+        copy = Path(client.download_artifacts(run, "rows.jsonl", str(tmp_path)))
+        kept = [json.loads(line) for line in copy.read_text().splitlines()]
+        assert [row["asked"] for row in kept] == [row["asked"] for row in mine]
 
 
 def test_mlflow_tells_nobody(uri):

@@ -1,6 +1,8 @@
 """Strategies that cover the pool: against scikit-activeml, brute force, and what can be said of blobs."""
 
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +56,34 @@ def test_squared_distances_are_those_of_the_differences():
     x = points(40)
     found = squared_distances(torch.from_numpy(x), torch.from_numpy(x[:7])).numpy()
     assert found == pytest.approx(distances(x, x[:7]) ** 2, abs=1e-3)
+
+
+# memory
+
+
+def megabytes(name: str) -> float:
+    """VmRSS: of this process now; VmHWM: the most since it was reset."""
+    return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a part of a run")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "coreset",
+        "typiclust",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("max_herding", "probcover", "rdss")),
+    ],
+)
+def test_no_strategy_holds_a_number_for_every_pair_of_images(name):
+    """Of 20,000 images these would be 1.6 GB, as bytes 400 MB: code that is often copied needs that for coreset."""
+    x = np.random.default_rng(0).normal(size=(20_000, 8)).astype(np.float32)
+    ask(name, x[:100], 5)  # what is imported is not counted
+    Path("/proc/self/clear_refs").write_text("5")
+    before = megabytes("VmRSS")
+    assert megabytes("VmHWM") < before + 50  # it was reset
+    ask(name, x, 20)
+    assert megabytes("VmHWM") - before < 300
 
 
 # coreset
