@@ -147,7 +147,7 @@ TASKS = {
     "badge": [Task("BADGE, C = 100, H = 512, 100 picks", "picks",
                    {OURS: lambda n: spread(n, False), "whole gradients": lambda n: spread(n, True)}, 10)],
     "probcover": [Task("ProbCover, d = 384, 100 picks", "covered",
-                       {OURS: cover_ours, "scikit-activeml": peers.cover_activeml}, 10)],
+                       {OURS: cover_ours, "scikit-activeml": peers.cover_activeml})],
 }  # fmt: skip
 QUANTITIES: dict[str, Callable[[int], Tensor]] = {
     "probs": lambda n: (2 * torch.randn(n, 10)).softmax(dim=1),

@@ -1,6 +1,9 @@
 """The same as ours in other libraries: what acquisition.py compares with. A setup takes images and gives a run.
 
-Some are on the package index, some only repositories to clone: see PACKAGES and REPOSITORIES.
+    pip install baal batchbald_redux toma scikit-activeml faiss-cpu pandas
+
+beside this package, and clones of avihu111/TypiClust and ej0cl6/deep-active-learning in one folder, make the list
+whole; what is not there is "not installed" in the table.
 """
 
 import io
