@@ -17,7 +17,7 @@ from learner import datasets
 from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.engines import ENGINES, Finished
-from learner.benchmark.engines.play import one_thread, stamped
+from learner.benchmark.engines.play import Kept, Report, play
 from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.report.page import main_value
 from learner.benchmark.run import RESULTS, Run, read
@@ -25,14 +25,14 @@ from learner.benchmark.statistics import Comparison, compare, left_out, paired
 from learner.benchmark.study import Study
 from learner.benchmark.summary import Point, by_setting, curves
 from learner.errors import LearnerError
-from learner.events import Event
+from learner.events import Event, RoundKept
 from learner.registry import lookup
 from learner.settings import resolve
-from learner.simulate import Cell, run_cell
+from learner.simulate import Cell
 
 Rows = list[dict[str, Any]]
 LISTED = 3  # runs that are missing for one reason
-Engine = Callable[[Sequence[Cell], Callable[[int, Event], None]], Iterable[Finished]]
+Engine = Callable[[Sequence[Cell], Report, Kept], Iterable[Finished]]
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,17 @@ def _describe(run: Run, study: Study, how: How, missing: list[tuple[str, str]]) 
 
 
 def _engine(how: How, settings: Any, dataset: datasets.Dataset | None) -> Engine:
-    """A function of cells and of who listens."""
+    """A function of cells, of who listens, and of what was kept."""
     if dataset is not None:
         return partial(_of, dataset)
     engine = lookup("engine", ENGINES, how.engine).load()
-    return lambda cells, report: engine(cells, report, settings)
+    return lambda cells, report, kept: engine(cells, report, settings, kept)
 
 
-def _of(dataset: datasets.Dataset, cells: Sequence[Cell], report: Callable[[int, Event], None]) -> Iterator[Finished]:
+def _of(dataset: datasets.Dataset, cells: Sequence[Cell], report: Report, kept: Kept) -> Iterator[Finished]:
     """The serial engine with a data set that has no name to load it by."""
-    with one_thread():
-        for index, cell in enumerate(cells):
-            yield Finished(index, stamped(run_cell(cell, partial(report, index), dataset)))
+    for index, cell in enumerate(cells):
+        yield play(index, cell, report, kept(index), dataset)
 
 
 def named(cell: Cell) -> str:
@@ -114,7 +113,13 @@ def named(cell: Cell) -> str:
 def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine) -> Iterator[tuple[str, str]]:
     """Every cell through the engine, on disk as soon as it is whole; the failed ones with their reasons."""
     names = [f"{cell.describe()['strategy']}, seed {cell.settings.seed}" for cell in cells]
-    for finished in engine(cells, lambda index, event: bars.show(names[index], event)) if cells else ():
+
+    def hear(index: int, event: Event) -> None:
+        if isinstance(event, RoundKept):
+            run.keep(cells[index], event)
+        bars.show(names[index], event)
+
+    for finished in engine(cells, hear, lambda index: run.kept(cells[index])) if cells else ():
         cell = cells[finished.index]
         if finished.rows:
             run.add(cell, finished.rows)

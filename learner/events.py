@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from learner.evaluate import Evaluation
     from learner.predict import Predictions
-    from learner.project import Query
+    from learner.project import LoopState, Query
     from learner.training import Classifier
 
 
@@ -59,4 +59,13 @@ class RoundFinished:
     note: str = ""  # why it learned that way, where that was chosen; which classes have no label yet
 
 
-Event = RoundStarted | Progress | Ranked | Predicted | RoundFinished
+@dataclass(frozen=True)
+class RoundKept:
+    """Where a simulated run stands; from all of these so far it goes on as if it had not been interrupted."""
+
+    state: "LoopState"  # with the query that comes next
+    row: dict[str, Any] | None = None  # of the round that ended; None: none could be trained yet
+    select_seconds: float = 0.0  # what choosing that query took
+
+
+Event = RoundStarted | Progress | Ranked | Predicted | RoundFinished | RoundKept

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from learner.acquisition.selection import Selection
 from learner.config import LoopSettings
 from learner.data import Exam, ImageSet, IntArray, id_array
 from learner.errors import LearnerError
-from learner.events import Event, Predicted, RoundFinished, RoundStarted
+from learner.events import Event, Predicted, RoundFinished, RoundKept, RoundStarted
 from learner.features import embed
 from learner.loop import advance
 from learner.oracles import answers
@@ -40,13 +40,14 @@ class MemoryProject:
         classes: IntArray | None = None,  # (N,) what they are, where the answers may be wrong
         exam: Exam | None = None,
         report: Callable[[Event], None] = lambda event: None,
+        saved: Callable[[LoopState], None] = lambda state: None,
     ) -> None:
         self.images, self.num_classes = images, num_classes
         self.asked: list[Query] = []  # every query that was published, in order
         self.tail = Query()
         self._truth = None if truth is None else dict(zip(images.ids.tolist(), truth.tolist(), strict=True))
         self._classes = truth if classes is None else classes
-        self._exam, self._report = exam, report
+        self._exam, self._report, self._saved = exam, report, saved
         self._log: list[tuple[int, int | None]] = []  # the position + 1 is the cursor
         self._state: LoopState | None = None
         self._models: dict[int, Any] = {}  # round -> its net: of this round and the one before
@@ -78,6 +79,13 @@ class MemoryProject:
 
     def save_state(self, state: LoopState) -> None:
         self._state = state
+        self._saved(state)
+
+    def resume(self, states: Sequence[LoopState]) -> None:
+        """Stand where the last of these was saved, everything that was asked before it answered again."""
+        for state in states[:-1]:
+            self.publish(state.query, "query", state.round)
+        self._state = states[-1]
 
     def publish(self, query: Query, source: str, round: int) -> None:
         if source == "tail":
@@ -135,40 +143,77 @@ class Cell:
 
 
 def run_cell(
-    cell: Cell, report: Callable[[Event], None] = lambda event: None, dataset: datasets.Dataset | None = None
+    cell: Cell,
+    report: Callable[[Event], None] = lambda event: None,
+    dataset: datasets.Dataset | None = None,
+    kept: Sequence[RoundKept] = (),
 ) -> list[dict[str, Any]]:
     """Run the loop until the budget is spent; one row per round, plain JSON types.
 
     `select_seconds` of a row is what choosing its `asked` took: the first were chosen before any model. `dataset` is
     the cell's where it is loaded already: what was computed of its images is not computed again.
+    `kept` is every RoundKept of an interrupted run of this cell: it goes on behind them, and ends the same.
     Raises LearnerError when a round cannot be played, which in a simulation ends the run.
     """
     dataset = dataset or datasets.load(cell.dataset, cell.settings.seed)
-    rows: list[dict[str, Any]] = []
-    selection = _selection(cell, dataset)
-    chosen_in = [0.0]  # seconds, of each query so far
-
-    def listen(event: Event) -> None:
-        if isinstance(event, RoundStarted) and not rows:
-            chosen_in[-1] = time.perf_counter() - began
-        if isinstance(event, RoundFinished):
-            asked = id_array(project.asked[-1].ids)
-            described = selection.add(dataset.train.positions(asked))
-            spent = {"human_seconds": event.labels * cell.seconds_per_label}
-            spent["select_seconds"] = chosen_in[-1]
-            chosen_in.append(event.select_seconds)
-            query = {"asked": asked.tolist(), "asked_note": project.asked[-1].note}
-            rows.append(cell.describe() | _row(event) | spent | asdict(described) | query)
-        report(event)
-
+    kept = kept if can_go_on(cell) and any(item.row for item in kept) else ()
     exam = Exam(dataset.test, dataset.test_classes, "test")
     said = answers(cell.oracle, dataset.train_classes, len(dataset.classes), stream(cell.settings.seed, 0, "oracle"))
+    record = _Record(cell, dataset, report, kept)
     project = MemoryProject(
-        dataset.train, len(dataset.classes), truth=said, classes=dataset.train_classes, exam=exam, report=listen
-    )
-    began = time.perf_counter()
+        dataset.train, len(dataset.classes), truth=said, classes=dataset.train_classes, exam=exam,
+        report=record.listen, saved=record.saved,
+    )  # fmt: skip
+    if kept:
+        project.resume([item.state for item in kept])
     advance(project, cell.method, cell.strategy, cell.settings)
-    return rows
+    return record.rows
+
+
+def can_go_on(cell: Cell) -> bool:
+    """May it begin behind its last round? Not where each round needs the net of the one before, which nobody keeps."""
+    return not as_dict(cell.method.settings).get("warm_start", False)
+
+
+class _Record:
+    """The rows of a cell, out of what its loop reports, behind those that were kept."""
+
+    def __init__(
+        self, cell: Cell, dataset: datasets.Dataset, report: Callable[[Event], None], kept: Sequence[RoundKept]
+    ) -> None:
+        self._cell, self._images, self._report = cell, dataset.train, report
+        self.rows = [item.row for item in kept if item.row]
+        self._selection = _selection(cell, dataset)
+        for row in self.rows:
+            self._selection.add(self._images.positions(id_array(row["asked"])))
+        self._asked = kept[-1].state.query if kept else Query()
+        self._chosen_in = kept[-1].select_seconds if kept else 0.0  # that query
+        self._ended: RoundFinished | None = None  # told when its state is saved: whoever hears of it can go on from it
+        self._began = time.perf_counter()
+
+    def listen(self, event: Event) -> None:
+        if isinstance(event, RoundStarted) and not self.rows:
+            self._chosen_in = time.perf_counter() - self._began
+        if isinstance(event, RoundFinished):
+            self.rows.append(self._described(event))
+            self._ended, self._chosen_in = event, event.select_seconds
+        else:
+            self._report(event)
+
+    def saved(self, state: LoopState) -> None:
+        self._asked = state.query
+        ended, self._ended = self._ended, None
+        if can_go_on(self._cell):
+            self._report(RoundKept(state, self.rows[-1] if ended else None, self._chosen_in))
+        if ended:
+            self._report(ended)
+
+    def _described(self, event: RoundFinished) -> dict[str, Any]:
+        asked = id_array(self._asked.ids)
+        described = self._selection.add(self._images.positions(asked))
+        spent = {"human_seconds": event.labels * self._cell.seconds_per_label, "select_seconds": self._chosen_in}
+        query = {"asked": asked.tolist(), "asked_note": self._asked.note}
+        return self._cell.describe() | _row(event) | spent | asdict(described) | query
 
 
 def _selection(cell: Cell, dataset: datasets.Dataset) -> Selection:

@@ -1,15 +1,15 @@
 """Small cells of a simulation, and the rows that they have to give wherever they run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from learner import datasets
 from learner.acquisition import STRATEGIES
-from learner.benchmark.engines import ENGINES, Finished
+from learner.benchmark.engines import ENGINES, Finished, nothing
 from learner.config import LoopSettings, PropagateSettings
-from learner.events import Event
+from learner.events import Event, RoundKept
 from learner.settings import Choice, resolve
 from learner.simulate import Cell, run_cell
 
@@ -45,7 +45,11 @@ def forget_images() -> None:
 
 
 def running(
-    name: str, cells: list[Cell], report: Callable[[int, Event], None] = lambda index, event: None, **values: object
+    name: str,
+    cells: list[Cell],
+    report: Callable[[int, Event], None] = lambda index, event: None,
+    kept: Callable[[int], Sequence[RoundKept]] = nothing,
+    **values: object,
 ) -> Iterator[Finished]:
     row = ENGINES[name]
-    return row.load()(cells, report, resolve(row.settings, values))
+    return row.load()(cells, report, resolve(row.settings, values), kept)

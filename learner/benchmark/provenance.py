@@ -24,6 +24,7 @@ def device() -> str:
     return f"{os.cpu_count()} cores of {next(models, platform.processor())}"
 
 
+@cache
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Of what is installed."""
     found = {}

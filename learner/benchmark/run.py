@@ -1,20 +1,26 @@
 """A run: the folder in which the rows of cells come to lie. Only one process writes: the one that drives the engine.
 
 `results.jsonl` has whole cells only, one row a round, each with the key of its cell and how many rows that has. So
-whatever was interrupted is found out when the folder is opened, and finished cells are never computed again.
+whatever was interrupted is found out when the folder is opened, and finished cells are never computed again. How far a
+cell under way has come lies in `rounds`, from where it goes on; no report reads that.
 """
 
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from learner.errors import LearnerError
+from learner.events import RoundKept
+from learner.project import LoopState, Query
 from learner.simulate import Cell
 
 RESULTS, ABOUT, REST = "results.jsonl", "run.json", "results.rest.jsonl"
+ROUNDS = "rounds"  # a folder with a file for each cell under way, gone when it is finished
 Row = dict[str, Any]
 
 
@@ -46,6 +52,7 @@ class Run:
             self._cells: dict[str, list[Row]] = {}
             for row in rows:
                 self._cells.setdefault(row["cell"], []).append(row)
+            self._drop_rounds(self._cells)
             self._set_aside(rows)
             self._rewrite()
         except OSError as error:
@@ -61,9 +68,41 @@ class Run:
 
     def forget(self, cells: Iterable[Cell]) -> None:
         """They will be computed again."""
-        for cell in cells:
-            self._cells.pop(cell.key, None)
+        keys = [cell.key for cell in cells]
+        for key in keys:
+            self._cells.pop(key, None)
+        self._drop_rounds(keys)
         self._rewrite()
+
+    def keep(self, cell: Cell, item: RoundKept) -> None:
+        """How far a cell has come that is not finished."""
+        path = self._rounds(cell.key)
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(asdict(item)))  # in front: so that no torn line spoils the next one
+
+    def kept(self, cell: Cell) -> list[RoundKept]:
+        """The rounds from which it goes on, from the first on; a later line stands for what was there before."""
+        path = self._rounds(cell.key)
+        found: list[RoundKept] = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+            try:
+                item = _restored(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+            if item.state.round <= len(found):
+                found[item.state.round :] = [item]
+        return found
+
+    def _rounds(self, key: str) -> Path:
+        return self.folder / ROUNDS / f"{key}.jsonl"
+
+    def _drop_rounds(self, keys: Iterable[str]) -> None:
+        """Of cells that are finished, or start again."""
+        for key in keys:
+            self._rounds(key).unlink(missing_ok=True)
+        with suppress(OSError):  # others are under way, or there were none
+            (self.folder / ROUNDS).rmdir()
 
     def add(self, cell: Cell, rows: Sequence[Row]) -> None:
         """A whole cell; on the disk when this returns."""
@@ -73,6 +112,7 @@ class Run:
             file.flush()
             os.fsync(file.fileno())
         self._cells[cell.key] = whole
+        self._drop_rounds([cell.key])
 
     def describe(self, values: Mapping[str, Any], missing: Collection[tuple[str, str]]) -> None:
         """What the rows are for: title, command ...; and what could not be measured, with the reason."""
@@ -94,6 +134,13 @@ class Run:
         text = "".join(json.dumps(row) + "\n" for rows in self._cells.values() for row in rows)
         if not self.path.exists() or self.path.read_text(encoding="utf-8", errors="replace") != text:
             _replace(self.path, text)
+
+
+def _restored(values: Row) -> RoundKept:
+    """Out of what JSON made of it."""
+    state: Row = values["state"]
+    query: Row = {key: tuple(v) if isinstance(v, list) else v for key, v in state.pop("query").items()}
+    return RoundKept(LoopState(**state, query=Query(**query)), values["row"], values["select_seconds"])
 
 
 def _replace(path: Path, text: str) -> None:

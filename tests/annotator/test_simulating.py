@@ -1,8 +1,13 @@
 """Simulations from the command line: the page that describes them, and the table of differences."""
 
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +25,12 @@ from learner.benchmark.engines import ENGINES, play, serial
 from learner.benchmark.study import cells, names
 from learner.datasets import DATASETS
 from learner.errors import BadSetting, LearnerError, WeightsError
+from learner.events import RoundFinished
 from learner.oracles import forms
 from learner.registry import Row
 from learner.settings import NoSettings
 from learner.simulate import run_cell
+from learner.training import METHODS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text()
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
@@ -189,13 +196,110 @@ def stopping_after(number: int):
     return finish
 
 
+def interrupted_at(round: int):
+    """Ctrl+C as soon as this round of any cell is over."""
+    show = Bars.show
+
+    def showing(bars, name, event):
+        show(bars, name, event)
+        if isinstance(event, RoundFinished) and event.round == round:
+            raise KeyboardInterrupt
+
+    return showing
+
+
+def trained(monkeypatch, method: str = "propagate") -> list[int]:
+    """The rounds that are really trained, as they come."""
+    seen, train = [], METHODS[method].load()
+
+    def training(task, settings):
+        seen.append(task.round)
+        return train(task, settings)
+
+    monkeypatch.setattr(Row, "load", lambda row, load=Row.load: training if row is METHODS[method] else load(row))
+    return seen
+
+
+@pytest.mark.parametrize("strategy", ["margin", "typiclust", "badge"])
+def test_ctrl_c_costs_only_the_round_under_way(shapes, monkeypatch, strategy):
+    command = f"simulate --quiet --dataset npz:shapes.npz --strategy {strategy} --seeds 1 --budget 40"
+    simulate(f"{command} --out whole")
+    rounds = trained(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "show", interrupted_at(2))
+        assert "the same command goes on" in simulate(f"{command} --out halved", code=1)
+    assert rounds == [1, 2]
+    assert rows_of("halved") == []
+    assert "no results.jsonl with complete runs" in simulate("report halved", code=1)
+    simulate(f"{command} --out halved")
+    assert rounds == [1, 2, 3, 4]
+    assert rows_of("halved") == rows_of("whole")
+    assert not Path("halved/rounds").exists()
+
+
+def test_a_first_query_of_one_class_is_answered_again_too(shapes, monkeypatch):
+    command = "simulate --quiet --dataset npz:shapes.npz --strategy margin --seeds 4 --query-size 1 --budget 6"
+    simulate(f"{command} --out whole")
+    assert min(row["round"] for row in rows_of("whole")) == 2  # the first could train nothing
+    rounds = trained(monkeypatch)
+    for number in (3, 4, 5):
+        with monkeypatch.context() as patch:
+            patch.setattr(Bars, "show", interrupted_at(number))
+            simulate(f"{command} --out halved", code=1)
+    simulate(f"{command} --out halved")
+    assert rows_of("halved") == rows_of("whole")
+    assert len(rounds) == len(rows_of("whole"))
+
+
+def test_a_round_that_needs_the_net_before_it_is_not_gone_on_from(shapes, monkeypatch):
+    command = ("simulate --quiet --dataset npz:shapes.npz --method basic --method-set steps=3 --seeds 1 --budget 30 "
+               "--method-set warm_start=true")  # fmt: skip
+    simulate(f"{command} --out whole")
+    rounds = trained(monkeypatch, "basic")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "show", interrupted_at(2))
+        simulate(f"{command} --out halved", code=1)
+    simulate(f"{command} --out halved")
+    assert rounds == [1, 2, 1, 2, 3]
+    assert rows_of("halved") == rows_of("whole")
+
+
+def kept_rows(path: Path) -> list[dict]:
+    """Of the whole lines of a cell under way."""
+    lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
+    return [row for line in lines if (row := json.loads(line)["row"])]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["serial", "processes"])
+def test_a_real_ctrl_c_costs_only_the_round_under_way(shapes, engine):
+    command = f"simulate --quiet --strategy bald --seeds 1 --budget 40 --engine {engine}"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the background jobs of a shell ignore it
+    with subprocess.Popen(
+        [sys.executable, "-m", "annotator", *shlex.split(f"{command} --out halved")], start_new_session=True,
+        stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as running:  # fmt: skip
+        while not (found := [row for path in Path("halved").glob("rounds/*") for row in kept_rows(path)]):
+            assert running.poll() is None
+            time.sleep(0.02)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to everybody
+        _, said = running.communicate(timeout=60)
+    assert (running.returncode, said.count("the same command goes on")) == (1, 1)
+    assert rows_of("halved") == []
+    simulate(f"{command} --out halved")
+    simulate(f"{command.removesuffix(engine)} serial --out whole")
+    assert rows_of("halved") == rows_of("whole")
+    again = json.loads(Path("halved/results.jsonl").read_text().splitlines()[0])
+    assert again["train_seconds"] == found[0]["train_seconds"]  # it was not trained again
+
+
 def counted(monkeypatch) -> list:
     """The cells that are really run, as they come."""
     seen = []
 
-    def counting(cell, report):
+    def counting(cell, *more):
         seen.append(cell)
-        return run_cell(cell, report)
+        return run_cell(cell, *more)
 
     monkeypatch.setattr(play, "run_cell", counting)
     return seen
@@ -273,9 +377,9 @@ def test_where_nothing_can_be_measured_the_reason_is_the_error(shapes):
     assert said == "Error: cannot read gone.npz: No such file or directory\n"
 
 
-def elsewhere(cells, report, settings):
+def elsewhere(cells, report, settings, kept):
     """An engine on another machine."""
-    for finished in serial.run(cells, report, settings):
+    for finished in serial.run(cells, report, settings, kept):
         yield replace(finished, rows=[row | {"device": "a card elsewhere"} for row in finished.rows])
 
 

@@ -14,7 +14,7 @@ from ray._common.usage.usage_lib import usage_stats_enabled
 from learner.benchmark.engines.on_ray import connect, load_ray
 from learner.config import RaySettings
 from learner.errors import LearnerError
-from learner.events import Progress, RoundFinished
+from learner.events import Progress, RoundFinished, RoundKept
 
 pytestmark = [
     pytest.mark.interop,
@@ -49,7 +49,7 @@ def test_ray_gives_the_rows_of_run_cell_and_reports_every_round():
     assert not any(item.error for item in found)
     rounds = sorted((index, event.labels) for index, event in heard if isinstance(event, RoundFinished))
     assert rounds == [(index, labels) for index in range(6) for labels in (10, 20)]
-    assert {type(event) for _, event in heard} <= {RoundFinished, Progress}
+    assert {type(event) for _, event in heard} <= {RoundKept, RoundFinished, Progress}
     assert not ray.is_initialized()
 
 
@@ -111,6 +111,15 @@ def test_a_cell_whose_process_is_killed_too_often_is_given_up_and_the_others_run
     found = {item.index: item for item in running("ray", [SLOW, cell("margin")], report, retries=0)}
     assert "digits, propagate, bald, seed 0: its process was lost too often" in found[0].error
     assert len(found[1].rows) == 2
+
+
+def test_a_cell_goes_on_behind_the_rounds_that_were_kept_and_ends_the_same(cluster):
+    first, second = [], []
+    (whole,) = running("serial", [cell("margin")], lambda index, event: first.append(event))
+    told = [event for event in first if isinstance(event, RoundKept)]
+    (again,) = running("ray", [cell("margin")], lambda index, event: second.append(event), kept=lambda index: told[:2])
+    assert untimed(again.rows) == untimed(whole.rows)
+    assert [event.round for event in second if isinstance(event, RoundFinished)] == [2]
 
 
 def test_a_cell_that_cannot_be_played_is_named(cluster):

@@ -20,7 +20,7 @@ from learner.benchmark.engines.plan import Plan
 from learner.benchmark.engines.play import few
 from learner.benchmark.track import load_mlflow
 from learner.errors import LearnerError
-from learner.events import Predicted, Progress, RoundFinished, RoundStarted
+from learner.events import Predicted, Progress, RoundFinished, RoundKept, RoundStarted
 from learner.settings import Choice
 
 HERE = [name for name in ENGINES if name != "ray"]  # tests/interop runs that one
@@ -40,7 +40,7 @@ def test_an_engine_gives_the_rows_of_run_cell_and_reports_every_round(name, dire
     assert not any(item.error for item in found)
     rounds = sorted((index, event.labels) for index, event in heard if isinstance(event, RoundFinished))
     assert rounds == [(index, labels) for index in range(6) for labels in (10, 20)]
-    assert {type(event) for _, event in heard} <= {RoundFinished, Progress}
+    assert {type(event) for _, event in heard} <= {RoundKept, RoundFinished, Progress}
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -63,6 +63,30 @@ def test_rows_say_where_they_were_computed_not_who_asked(name, monkeypatch):
         assert (row["revision"] == "who asks") is (name == "serial")
         assert name == "serial" or set(row["revision"]) <= set("0123456789abcdef+")
         assert row["versions"]["torch"]
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_cell_goes_on_behind_the_rounds_that_were_kept_and_ends_the_same(name):
+    item = cell("margin", budgets=(10, 20, 30, 40))
+    first, second = [], []
+    (whole,) = running("serial", [item], lambda index, event: first.append(event))
+    told = [event for event in first if isinstance(event, RoundKept)]
+    assert [event.state.round for event in told] == [0, 1, 2, 3, 4]
+    (again,) = running(name, [item], lambda index, event: second.append(event), kept=lambda index: told[:3])
+    assert untimed(again.rows) == untimed(whole.rows)
+    assert again.rows[:2] == whole.rows[:2]
+    assert [event.round for event in second if isinstance(event, RoundFinished)] == [3, 4]
+
+
+def test_rounds_of_another_version_are_played_again():
+    told = []
+    (whole,) = running("serial", [cell()], lambda index, event: told.append(event))
+    old = [replace(event, row=event.row and event.row | {"revision": "old"}) for event in told
+           if isinstance(event, RoundKept)]  # fmt: skip
+    heard = []
+    (again,) = running("serial", [cell()], lambda index, event: heard.append(event), kept=lambda index: old[:2])
+    assert [event.round for event in heard if isinstance(event, RoundFinished)] == [1, 2]
+    assert again.rows[0]["revision"] == whole.rows[0]["revision"]
 
 
 @pytest.mark.parametrize("name", HERE)

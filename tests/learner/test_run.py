@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from learner.benchmark.run import ABOUT, REST, RESULTS, Run, read
+from learner.benchmark.run import ABOUT, REST, RESULTS, ROUNDS, Run, read
 from learner.benchmark.study import cells
 from learner.errors import LearnerError
+from learner.events import RoundKept
+from learner.project import LoopState, Query
 
 CELLS = list(cells({"strategy": ["random", "kmeans"], "seeds": 2}))
 
@@ -54,6 +56,46 @@ def test_what_is_not_of_whole_cells_is_set_aside_not_thrown_away(run):
 def test_what_is_forgotten_is_computed_again_and_the_rest_stays(run):
     run.forget(CELLS[:1])
     assert [Run(run.folder).has(cell) for cell in CELLS] == [False, True, True, False]
+
+
+def kept(number, cell=CELLS[3]):
+    """After this round."""
+    query = Query((number, 7), "margin", (0.1, 2 / 3), None, "a note")
+    row = {"round": number, "cell": cell.key} if number else None
+    return RoundKept(LoopState(0, number, 10 * number, query), row, 0.25)
+
+
+def test_rounds_of_a_cell_under_way_are_kept_until_it_is_finished(run):
+    before = run.path.read_text()
+    for number in (0, 1, 2):
+        run.keep(CELLS[3], kept(number))
+    again = Run(run.folder)
+    assert again.kept(CELLS[3]) == [kept(0), kept(1), kept(2)]
+    assert again.kept(CELLS[0]) == []
+    assert again.path.read_text() == before
+    again.add(CELLS[3], rows_of(CELLS[3]))
+    assert again.kept(CELLS[3]) == []
+    assert not (run.folder / ROUNDS).exists()
+
+
+def test_a_round_that_was_torn_costs_only_itself(run):
+    for number in (0, 1, 2):
+        run.keep(CELLS[3], kept(number))
+    (path,) = (run.folder / ROUNDS).iterdir()
+    path.write_text(path.read_text()[:-9])
+    assert run.kept(CELLS[3]) == [kept(0), kept(1)]
+    run.keep(CELLS[3], kept(3))  # without the second it leads nowhere
+    assert run.kept(CELLS[3]) == [kept(0), kept(1)]
+    run.keep(CELLS[3], kept(2))
+    assert run.kept(CELLS[3]) == [kept(0), kept(1), kept(2)]
+
+
+def test_a_cell_that_starts_again_has_no_later_rounds(run):
+    for number in (0, 1, 2, 0, 1):
+        run.keep(CELLS[3], kept(number))
+    assert run.kept(CELLS[3]) == [kept(0), kept(1)]
+    run.forget(CELLS[3:])
+    assert run.kept(CELLS[3]) == []
 
 
 def test_what_is_missing_stands_beside_the_rows_with_the_reason(run):

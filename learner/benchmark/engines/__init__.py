@@ -1,19 +1,22 @@
-"""ENGINES: where the cells of a simulation run. A row is `run(cells, report, settings) -> Iterator[Finished]`.
+"""ENGINES: where the cells of a simulation run. A row is `run(cells, report, settings, kept) -> Iterator[Finished]`.
 
 Each cell is yielded once, in the order in which they end, and its rows are the same whatever the engine; only seconds
-differ. `report(index, event)` is told RoundFinished and, a few times a second, Progress. A cell that raises
+differ. `report(index, event)` is told RoundKept, RoundFinished and, a few times a second, Progress. A cell that raises
 LearnerError, or whose process is lost too often, is finished with an error and stops no other; any other exception is
-a defect and ends the run. Closing the iterator ends the processes.
+a defect and ends the run. Closing the iterator ends the processes. `kept(index)` is every RoundKept of a cell that was
+interrupted: it goes on behind these rounds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from learner.config import ProcessesSettings, RaySettings
+from learner.events import RoundKept
 from learner.registry import Row
 from learner.settings import NoSettings
 
-__all__ = ["ENGINES", "Finished"]
+__all__ = ["ENGINES", "Finished", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Finished:
     index: int  # of the cell among those that were given
     rows: list[dict[str, Any]] = field(default_factory=list)
     error: str = ""  # one line; then there are no rows
+
+
+def nothing(index: int) -> Sequence[RoundKept]:
+    """Every cell starts at its beginning."""
+    return ()
 
 
 ENGINES: dict[str, Row] = {

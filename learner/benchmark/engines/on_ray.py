@@ -4,20 +4,21 @@ import os
 import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from learner.benchmark.engines import Finished
-from learner.benchmark.engines.play import Report, cores, failed, play, what
+from learner.benchmark.engines import Finished, nothing
+from learner.benchmark.engines.play import Kept, Report, cores, failed, play, what
 from learner.config import RaySettings
 from learner.errors import LearnerError
-from learner.events import Event
+from learner.events import Event, RoundKept
 from learner.simulate import Cell
 
 PATIENCE = 0.3  # seconds between two looks into the mailbox
 CONNECT = 10.0  # seconds until a cluster must answer
 
 
-def run(cells: Sequence[Cell], report: Report, settings: RaySettings) -> Iterator[Finished]:
+def run(cells: Sequence[Cell], report: Report, settings: RaySettings, kept: Kept = nothing) -> Iterator[Finished]:
     """As they end. Where Ray runs in this process already, it is used and left running.
 
     Raises LearnerError without Ray, without the cluster, and where it lacks the graphics cards asked for.
@@ -27,7 +28,7 @@ def run(cells: Sequence[Cell], report: Report, settings: RaySettings) -> Iterato
     if ours:
         connect(ray, settings)
     try:
-        yield from _results(ray, cells, report, settings)
+        yield from _results(ray, cells, report, settings, kept)
     finally:
         if ours:
             ray.shutdown()
@@ -65,24 +66,32 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
 
 
-def _results(ray: Any, cells: Sequence[Cell], report: Report, settings: RaySettings) -> Iterator[Finished]:
+def _results(ray: Any, cells: Sequence[Cell], report: Report, settings: RaySettings, kept: Kept) -> Iterator[Finished]:
     """What is still running is cancelled when nobody wants it any more."""
     mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Mailbox).remote()
     ray.get(mailbox.empty.remote())  # it is there before any cell has something to say
     options = {"num_cpus": 1, "num_gpus": share(ray, settings.num_gpus), "max_retries": settings.retries}
     task = ray.remote(**options)(play_cell)
-    waiting = {task.remote(index, cell, mailbox): index for index, cell in enumerate(cells)}
+    waiting = {task.remote(index, cell, mailbox, kept(index)): index for index, cell in enumerate(cells)}
     try:
         while waiting:
             done, _ = ray.wait(list(waiting), timeout=PATIENCE)
-            for message in ray.get(mailbox.empty.remote()):
-                report(*message)
+            _deliver(ray, mailbox, report)
             for reference in done:
                 yield _result(ray, reference, waiting.pop(reference), cells)
+    except KeyboardInterrupt:
+        with suppress(ray.exceptions.RayError):  # it was interrupted too
+            _deliver(ray, mailbox, report, CONNECT)  # a round that has ended is kept
+        raise
     finally:
         for reference in waiting:
             ray.cancel(reference, force=True)
         ray.kill(mailbox)
+
+
+def _deliver(ray: Any, mailbox: Any, report: Report, timeout: float | None = None) -> None:
+    for message in ray.get(mailbox.empty.remote(), timeout=timeout):
+        report(*message)
 
 
 def _result(ray: Any, reference: Any, index: int, cells: Sequence[Cell]) -> Finished:
@@ -117,10 +126,10 @@ class Mailbox:
         return messages
 
 
-def play_cell(index: int, cell: Cell, mailbox: Any) -> Finished:
+def play_cell(index: int, cell: Cell, mailbox: Any, kept: Sequence[RoundKept]) -> Finished:
     """The task. Its last report has arrived when it ends, so that none comes after the result."""
     sent: list[Any] = []
-    finished = play(index, cell, lambda *message: sent.append(mailbox.add.remote(*message)))
+    finished = play(index, cell, lambda *message: sent.append(mailbox.add.remote(*message)), kept)
     import ray
 
     if sent:

@@ -4,36 +4,51 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from learner import datasets
 from learner.benchmark import provenance
 from learner.benchmark.engines import Finished
 from learner.device import pick_device
 from learner.errors import LearnerError
-from learner.events import Event, Progress, RoundFinished
+from learner.events import Event, Progress, RoundFinished, RoundKept
 from learner.simulate import Cell, run_cell
 
 Report = Callable[[int, Event], None]
+Kept = Callable[[int], Sequence[RoundKept]]
 PAUSE = 0.3  # seconds between two Progress events of a cell
 
 
-def play(index: int, cell: Cell, report: Report) -> Finished:
+def play(
+    index: int,
+    cell: Cell,
+    report: Report,
+    kept: Sequence[RoundKept] = (),
+    dataset: datasets.Dataset | None = None,
+) -> Finished:
     """The cell's rows, or the line that says why there are none."""
     try:
         with one_thread():
-            return Finished(index, stamped(run_cell(cell, few(index, report))))
+            rows = run_cell(cell, few(index, report), dataset, kept if are_ours(kept) else ())
+            return Finished(index, [here() | row for row in rows])
     except LearnerError as error:
         return failed(index, str(error))
 
 
-def stamped(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With where they were computed: this process, of which the one that writes them knows nothing."""
-    here = {"device": provenance.device(), "revision": provenance.revision(), "versions": provenance.versions()}
-    return [here | row for row in rows]
+def here() -> dict[str, Any]:
+    """Where rows are computed: in this process, of which the one that writes them knows nothing."""
+    return {"device": provenance.device(), "revision": provenance.revision(), "versions": provenance.versions()}
+
+
+def are_ours(kept: Sequence[RoundKept]) -> bool:
+    """Did the same code play these rounds? Behind those of another it would not go on as they would have."""
+    code = provenance.revision(), provenance.versions()
+    return all((item.row.get("revision"), item.row.get("versions")) == code for item in kept if item.row)
 
 
 def failed(index: int, reason: str) -> Finished:
@@ -58,7 +73,7 @@ def one_thread() -> Iterator[None]:
 
 
 def few(index: int, report: Report) -> Callable[[Event], None]:
-    """Hands on every RoundFinished and now and then a Progress; what holds nets and predictions stays here."""
+    """Hands on the ends of rounds and now and then a Progress; what holds nets and predictions stays here."""
     told: list[float] = []
 
     def listen(event: Event) -> None:
@@ -66,6 +81,8 @@ def few(index: int, report: Report) -> Callable[[Event], None]:
         if isinstance(event, Progress) and (not told or now - told[-1] >= PAUSE):
             told[:] = [now]
             report(index, event)
+        if isinstance(event, RoundKept):
+            report(index, replace(event, row=here() | event.row) if event.row else event)
         if isinstance(event, RoundFinished):
             report(index, event)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from learner.benchmark.engines import Finished
+from learner.benchmark.engines import Finished, nothing
 from learner.benchmark.engines.plan import Plan
 from learner.config import ProcessesSettings
-from learner.events import Event
+from learner.events import Event, RoundKept
 
 if TYPE_CHECKING:
     from learner.simulate import Cell
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CONTEXT = multiprocessing.get_context("spawn")  # torch and its threads do not survive a fork
 GRACE = 5.0  # seconds until a process that does not end is killed
 Report = Callable[[int, Event], None]
+Kept = Callable[[int], Sequence[RoundKept]]
 
 
 class Lost(Exception):
@@ -47,10 +48,10 @@ class Worker:
         self.index: int | None = None  # of its cell
         self.last: int | None = None  # of the one before
 
-    def start(self, index: int, cell: "Cell") -> None:
+    def start(self, index: int, cell: "Cell", kept: Sequence[RoundKept]) -> None:
         self.index = self.last = index
         with suppress(OSError):  # it is gone: the next hear() says so
-            self.pipe.send((index, cell))
+            self.pipe.send((index, cell, kept))
 
     def hear(self) -> Any:
         """Its next message. Lost when there will be none."""
@@ -71,9 +72,9 @@ class Worker:
 class Pool:
     """Workers, each with the cell that the plan gave it."""
 
-    def __init__(self, cells: Sequence["Cell"], retries: int) -> None:
+    def __init__(self, cells: Sequence["Cell"], retries: int, kept: Kept) -> None:
         self.workers: list[Worker] = []
-        self._cells, self._plan = cells, Plan(cells, retries)
+        self._cells, self._plan, self._kept = cells, Plan(cells, retries), kept
 
     def busy(self) -> dict[Any, Worker]:
         return {worker.pipe: worker for worker in self.workers if worker.index is not None}
@@ -91,7 +92,7 @@ class Pool:
         elsewhere = [other.index for other in self.workers if other.index is not None]
         index = self._plan.take(worker.last, elsewhere)
         if index is not None:
-            worker.start(index, self._cells[index])
+            worker.start(index, self._cells[index], self._kept(index))
 
     def replace(self, lost: Worker) -> Finished | None:
         """A new worker for one that is gone; the end of its cell where that was tried too often."""
@@ -110,11 +111,13 @@ class Pool:
             worker.end()
 
 
-def run(cells: Sequence["Cell"], report: Report, settings: ProcessesSettings) -> Iterator[Finished]:
+def run(
+    cells: Sequence["Cell"], report: Report, settings: ProcessesSettings, kept: Kept = nothing
+) -> Iterator[Finished]:
     """As they end; a cell whose process is lost is tried again, in a new one."""
     from learner.benchmark.engines.play import worker_count
 
-    pool = Pool(cells, settings.retries)
+    pool = Pool(cells, settings.retries, kept)
     try:
         for _ in range(worker_count(settings.workers, len(cells))):
             pool.grow()
@@ -159,8 +162,8 @@ def serve(pipe: Connection) -> None:
 
     try:
         while True:
-            index, cell = pipe.recv()
-            pipe.send(play(index, cell, report))
+            index, cell, kept = pipe.recv()
+            pipe.send(play(index, cell, report, kept))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from learner.benchmark.engines import Finished
-from learner.benchmark.engines.play import Report, play
+from learner.benchmark.engines import Finished, nothing
+from learner.benchmark.engines.play import Kept, Report, play
 from learner.settings import NoSettings
 from learner.simulate import Cell
 
 
-def run(cells: Sequence[Cell], report: Report, settings: NoSettings) -> Iterator[Finished]:
+def run(cells: Sequence[Cell], report: Report, settings: NoSettings, kept: Kept = nothing) -> Iterator[Finished]:
     """In the order given."""
     for index, cell in enumerate(cells):
-        yield play(index, cell, report)
+        yield play(index, cell, report, kept(index))
