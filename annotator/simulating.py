@@ -19,7 +19,7 @@ from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.engines import ENGINES, Finished
 from learner.benchmark.engines.play import Kept, Report, play
 from learner.benchmark.plot import plot_curves, plot_selection
-from learner.benchmark.report.page import main_value
+from learner.benchmark.report.page import heading, main_value
 from learner.benchmark.run import RESULTS, Run, read
 from learner.benchmark.statistics import Comparison, compare, left_out, paired
 from learner.benchmark.study import Study
@@ -56,6 +56,7 @@ class Outcome:
     folder: Path
     rows: Rows
     missing: list[tuple[str, str]]
+    command: str = ""  # that made it, for the pictures
 
 
 def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | None = None) -> Outcome:
@@ -80,7 +81,7 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
     rows = run.rows(study.cells)
     if not rows:
         raise LearnerError(missing[0][1] if missing else "the study has no cells")
-    return Outcome(study, folder, rows, missing)
+    return Outcome(study, folder, rows, missing, how.command)
 
 
 def _describe(run: Run, study: Study, how: How, missing: list[tuple[str, str]]) -> None:
@@ -148,8 +149,9 @@ def pictures(outcome: Outcome) -> list[Path]:
         found = {str(key[0]): points for key, points in curves(rows).items()}
         suffix = f"-{number}" if len(groups) > 1 else ""
         paths = [outcome.folder / f"curves{suffix}.png", outcome.folder / f"selection{suffix}.png"]
-        plot_curves(found, paths[0], f"{name}, {seeds} seeds")
-        plot_selection(rows, paths[1], f"what was asked: {name}")
+        title = heading(f"{name}, {seeds} seeds", outcome.command)
+        plot_curves(found, paths[0], title)
+        plot_selection(rows, paths[1], f"what was asked: {title}")
         made += paths
     return made
 

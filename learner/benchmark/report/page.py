@@ -110,7 +110,7 @@ def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: P
     figures = {"Learning curves": f"{number}-curves", "What was asked": f"{number}-selection"}
     timed = any(row.get("human_seconds") for row in rows)
     figures |= {"Over time": f"{number}-time"} if timed else {}
-    title = _heading(f"{name}, {said}", command)
+    title = heading(f"{name}, {said}", command)
     for ending in ("png", "svg"):
         plot_curves(found, out / f"{number}-curves.{ending}", title, value)
         plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {title}")
@@ -128,7 +128,7 @@ def _seeds(shared: Sequence[int], others: Sequence[int]) -> str:
     return f"{said}; left out: {left_out(others)}" if others else said
 
 
-def _heading(said: str, command: str) -> str:
+def heading(said: str, command: str) -> str:
     """Of a figure that may be seen alone; a dollar would begin a formula."""
     return "\n".join(fill(line, WIDTH) for line in (said, command) if line).replace("$", r"\$")
 
