@@ -106,7 +106,7 @@ def _lines(
     scale: float,
     places: Mapping[str, Mapping[int, float]] | None = None,
 ) -> None:
-    """Means with a band that is their 95 % interval, by Student's t. Lines differ in colour, marker and dashes.
+    """Means with a band that is their 95 % interval, by Student's t, cut where no value can be. Lines differ in look.
 
     A point stands at its number of labels, or at its place: name -> labels -> x.
     """
@@ -116,7 +116,10 @@ def _lines(
         half = np.array([scale * half_width(point) for point in points])
         look = _look(number)
         axes.plot(labels, mean, markersize=4, label=name, **look)
-        axes.fill_between(labels, mean - half, mean + half, alpha=0.12, color=look["color"], linewidth=0)
+        low, high = np.maximum(mean - half, 0), mean + half  # nothing that is drawn can be negative
+        if scale == 100:
+            high = np.minimum(high, 100)
+        axes.fill_between(labels, low, high, alpha=0.12, color=look["color"], linewidth=0)
     axes.grid(alpha=0.3)
 
 

@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from scipy import stats
 
 from annotator.cli import main
-from learner.benchmark.plot import half_width, hours
+from learner.benchmark.plot import _lines, half_width, hours
 from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.page import write
 from learner.benchmark.report.tables import reached, tables
@@ -338,3 +339,11 @@ def test_a_damaged_run_json_stops_no_report(tmp_path, about):
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(seeds=1, budgets=(10,))))
     (tmp_path / "run.json").write_text(about)
     assert write(tmp_path, tmp_path / "out").exists()
+
+
+def test_the_band_of_an_accuracy_stays_between_nothing_and_all():
+    axes = Figure().subplots()
+    _lines(axes, {"random": [Point(10, 0.5, 0.3, 2), Point(20, 0.9, 0.2, 2)]}, 100)
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0, 100)
