@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from learner.errors import LearnerError
 
-Axis = Literal["rounds", "log2"]
+Axis = Literal["rounds", "labels", "log2"]
 Values = NDArray[np.float64]
 Arms = dict[str, dict[int, dict[int, float]]]  # arm -> seed -> labels -> value
 LEVEL = 0.05
@@ -90,8 +90,8 @@ def compare(
     require_paired(arms)
     budgets = shared_budgets(arms)
     others = [arm for arm in arms if arm != reference]
-    areas = {arm: _areas(seeds, budgets, axis) for arm, seeds in arms.items()}
-    main = [_comparison(arm, reference, None, minus(areas[arm], areas[reference])) for arm in others]
+    found = {arm: areas(seeds, budgets, axis) for arm, seeds in arms.items()}
+    main = [_comparison(arm, reference, None, minus(found[arm], found[reference])) for arm in others]
     each = []
     for labels in budgets:
         columns = {arm: _column(seeds, labels) for arm, seeds in arms.items()}
@@ -109,8 +109,8 @@ def every_pair(
     arms = by_arm(rows, by, value)
     require_paired(arms)
     budgets = shared_budgets(arms)
-    areas = {arm: _areas(seeds, budgets, axis) for arm, seeds in arms.items()}
-    return _corrected([_comparison(a, b, None, minus(areas[a], areas[b])) for a, b in combinations(areas, 2)])
+    found = {arm: areas(seeds, budgets, axis) for arm, seeds in arms.items()}
+    return _corrected([_comparison(a, b, None, minus(found[a], found[b])) for a, b in combinations(found, 2)])
 
 
 def require_paired(arms: Arms) -> None:
@@ -152,11 +152,13 @@ def shared_budgets(arms: Arms) -> list[int]:
 def area(labels: Sequence[int], values: Sequence[float] | Values, axis: Axis = "rounds") -> float:
     """Area under the budget curve on an axis scaled to [0, 1]: the mean height. One budget: its value.
 
-    "rounds": budgets at equal distances; "log2": by their logarithm, so that the first labels count for more.
+    "rounds": budgets at equal distances; "labels": at their numbers, so that most of the axis is the last ones;
+    "log2": by their logarithm, so that the first labels count for more.
     """
     if len(labels) == 1:
         return float(values[0])
-    at = np.log2(labels) if axis == "log2" else np.arange(len(labels), dtype=np.float64)
+    places = np.arange(len(labels)) if axis == "rounds" else np.asarray(labels)
+    at = np.log2(places) if axis == "log2" else places.astype(np.float64)
     return float(np.trapezoid(values, at) / (at[-1] - at[0]))
 
 
@@ -251,7 +253,7 @@ def _checkpoints(arms: Arms, reference: str, doubling: bool) -> list[int]:
     return chosen
 
 
-def _areas(seeds: dict[int, dict[int, float]], budgets: Sequence[int], axis: Axis) -> Values:
+def areas(seeds: dict[int, dict[int, float]], budgets: Sequence[int], axis: Axis) -> Values:
     """(S,) in the order of the seeds."""
     return np.array([area(budgets, [seeds[seed][labels] for labels in budgets], axis) for seed in sorted(seeds)])
 

@@ -126,6 +126,7 @@ def test_the_area_is_the_mean_height():
     assert area([10, 20, 30], [0.2, 0.4, 0.9]) == pytest.approx((0.3 + 0.65) / 2)
     assert area([10, 20, 80], [0.2, 0.4, 0.9]) == area([10, 20, 30], [0.2, 0.4, 0.9])
     assert area([10, 20, 80], [0.2, 0.4, 0.9], "log2") == pytest.approx((0.3 * 1 + 0.65 * 2) / 3)
+    assert area([10, 20, 80], [0.2, 0.4, 0.9], "labels") == pytest.approx((0.3 * 10 + 0.65 * 60) / 70)
     assert area([10], [0.7]) == 0.7
     assert area([1, 2, 5, 9], [0.5] * 4, "log2") == pytest.approx(0.5)
 

@@ -13,7 +13,7 @@ from learner.benchmark.statistics import (
     Axis,
     Comparison,
     Values,
-    area,
+    areas,
     by_arm,
     every_pair,
     interval,
@@ -26,6 +26,7 @@ from learner.errors import LearnerError
 
 Row = Mapping[str, Any]
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+AXES: dict[Axis, str] = {"rounds": "rounds alike", "labels": "labels", "log2": "log2 of the labels"}
 MOST_LEVELS = 6  # the highest that a curve crosses
 
 
@@ -88,17 +89,13 @@ def budget_table(rows: Sequence[Row], value: str) -> Table:
 
 
 def area_table(arms: Arms) -> Table:
-    """Area under the budget curve, the highest first, on both axes."""
+    """Area under the budget curve, the highest first, on each axis."""
     budgets = shared_budgets(arms)
-    areas = {arm: {axis: _areas(seeds, budgets, axis) for axis in ("rounds", "log2")} for arm, seeds in arms.items()}
-    order = sorted(areas, key=lambda arm: -float(areas[arm]["rounds"].mean()))
-    lines = tuple((arm, *(spread(areas[arm][axis]) for axis in ("rounds", "log2"))) for arm in order)
-    return Table("areas", "Area under the budget curve, %", ("strategy", "rounds alike", "log2 of the labels"), lines,
+    found = {arm: {axis: areas(seeds, budgets, axis) for axis in AXES} for arm, seeds in arms.items()}
+    order = sorted(found, key=lambda arm: -float(found[arm]["rounds"].mean()))
+    lines = tuple((arm, *(spread(found[arm][axis]) for axis in AXES)) for arm in order)
+    return Table("areas", "Area under the budget curve, %", ("strategy", *AXES.values()), lines,
                  "The mean height of the curve, with its 95 % interval over seeds by Student's t.")  # fmt: skip
-
-
-def _areas(seeds: dict[int, dict[int, float]], budgets: Sequence[int], axis: Axis) -> Values:
-    return np.array([area(budgets, [seeds[seed][labels] for labels in budgets], axis) for seed in sorted(seeds)])
 
 
 def reached(labels: Sequence[int], values: Sequence[float], level: float) -> float | None:
