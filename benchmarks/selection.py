@@ -67,7 +67,7 @@ def run(job: Job) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     dataset, method, arm, seed = job
     rows = run_cell(cell(*job), dataset=loaded(dataset, seed))
-    kept = ("labels", "accuracy", "balanced_accuracy", "select_seconds", "seed")
+    kept = ("labels", "accuracy", "balanced_accuracy", "seed")
     made = {"method": method, "strategy": arm, "device": device(), "date": today()}
     return [{key: row[key] for key in kept} | evenness(row["labels_per_class"]) | made for row in rows]
 
