@@ -160,7 +160,7 @@ def _write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def _table(found: Sequence[Measured], settings: Measuring) -> str:
     table = Table(title=f"k = {settings.k}; kNN in % ± standard deviation over batches of {settings.batch}")
-    table.add_column("features")
+    table.add_column("features", overflow="fold")
     for name in SHOWN:
         table.add_column(HEADS.get(name, name.replace("_", " ")), justify="right")
     for line in found:
