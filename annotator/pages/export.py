@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,8 +154,9 @@ def _scratch() -> Path:
     folder = shared.instance() / SCRATCH
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
-        if path.stat().st_mtime < time.time() - OLD:
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # of another request, which was done meanwhile
+            if path.stat().st_mtime < time.time() - OLD:
+                shutil.rmtree(path, ignore_errors=True)
     return folder
 
 

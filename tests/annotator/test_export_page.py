@@ -217,6 +217,12 @@ def test_what_a_killed_server_left_goes_after_a_day(place, client):
     assert left(place.instance) == [running]
 
 
+def test_what_another_request_took_away_meanwhile_is_no_trouble(place, client):
+    (place.instance / "exports").mkdir()
+    (place.instance / "exports/gone").symlink_to(place.instance / "nowhere")  # listed, and not there to be looked at
+    assert client.get("/api/export?format=csv").status_code == 200
+
+
 def test_an_answer_that_nobody_reads_to_the_end_leaves_nothing(place, client):
     for name in ("csv", "imagefolder"):
         client.get(f"/export/download?format={name}", buffered=False).close()
