@@ -16,8 +16,8 @@ from annotator.progress import Bars
 from learner import datasets
 from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
-from learner.benchmark.engines import ENGINES, Finished
-from learner.benchmark.engines.play import Kept, Report, play
+from learner.benchmark.engines import ENGINES, Finished, Kept, Report
+from learner.benchmark.engines.play import play
 from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.report.page import heading, main_value
 from learner.benchmark.run import RESULTS, Run, read

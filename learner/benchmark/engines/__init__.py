@@ -7,16 +7,19 @@ a defect and ends the run. Closing the iterator ends the processes. `kept(index)
 interrupted: it goes on behind these rounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from learner.config import ProcessesSettings, RaySettings
-from learner.events import RoundKept
+from learner.events import Event, RoundKept
 from learner.registry import Row
 from learner.settings import NoSettings
 
-__all__ = ["ENGINES", "Finished", "nothing"]
+__all__ = ["ENGINES", "Finished", "Kept", "Report", "nothing"]
+
+Report = Callable[[int, Event], None]
+Kept = Callable[[int], Sequence[RoundKept]]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from learner.benchmark.engines import Finished, nothing
-from learner.benchmark.engines.play import Kept, Report, cores, failed, play, what
+from learner.benchmark.engines import Finished, Kept, Report, nothing
+from learner.benchmark.engines.play import cores, failed, play, what
 from learner.config import RaySettings
 from learner.errors import LearnerError
 from learner.events import Event, RoundKept

@@ -13,14 +13,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learner import datasets
 from learner.benchmark import provenance
-from learner.benchmark.engines import Finished
+from learner.benchmark.engines import Finished, Report
 from learner.device import pick_device
 from learner.errors import LearnerError
 from learner.events import Event, Progress, RoundFinished, RoundKept
 from learner.simulate import Cell, run_cell
 
-Report = Callable[[int, Event], None]
-Kept = Callable[[int], Sequence[RoundKept]]
 PAUSE = 0.3  # seconds between two Progress events of a cell
 
 

@@ -6,13 +6,13 @@ Not concurrent.futures: there one lost process breaks the pool, and every other 
 import multiprocessing
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from learner.benchmark.engines import Finished, nothing
+from learner.benchmark.engines import Finished, Kept, Report, nothing
 from learner.benchmark.engines.plan import Plan
 from learner.config import ProcessesSettings
 from learner.events import Event, RoundKept
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 CONTEXT = multiprocessing.get_context("spawn")  # torch and its threads do not survive a fork
 GRACE = 5.0  # seconds until a process that does not end is killed
-Report = Callable[[int, Event], None]
-Kept = Callable[[int], Sequence[RoundKept]]
 
 
 class Lost(Exception):

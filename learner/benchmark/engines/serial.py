@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from learner.benchmark.engines import Finished, nothing
-from learner.benchmark.engines.play import Kept, Report, play
+from learner.benchmark.engines import Finished, Kept, Report, nothing
+from learner.benchmark.engines.play import play
 from learner.settings import NoSettings
 from learner.simulate import Cell
 
