@@ -123,6 +123,16 @@ def _bald(classes: int) -> Task:
     return Task(f"BALD, T = 50, C = {classes}", "top", ways)
 
 
+def _batch_bald(part: int) -> Task:
+    ways = {OURS: joint_ours, "baal": peers.joint_baal, "batchbald_redux": peers.joint_redux}
+    return Task("BatchBALD, T = 20, C = 10, 10 picks", "picks", ways, part)
+
+
+def _badge(part: int) -> Task:
+    ways: dict[str, Setup] = {OURS: lambda n: spread(n, False), "whole gradients": lambda n: spread(n, True)}
+    return Task("BADGE, C = 100, H = 512, 100 picks", "picks", ways, part)
+
+
 def _coreset(picks: int) -> Task:
     ways = {
         OURS: centers_ours,
@@ -136,16 +146,14 @@ def _coreset(picks: int) -> Task:
 
 TASKS = {
     "bald": [_bald(10), _bald(100)],
-    "batch_bald": [Task("BatchBALD, T = 20, C = 10, 10 picks", "picks",
-                        {OURS: joint_ours, "baal": peers.joint_baal, "batchbald_redux": peers.joint_redux}, 25)],
+    "batch_bald": [_batch_bald(25), _batch_bald(1)],
     "coreset": [_coreset(1000), _coreset(3000)],
     "kmeans": [Task("k-means, d = 384, k = 1,000", "inertia",
                     {OURS: clusters_ours, "scikit-learn, k-means++": peers.clusters_sklearn})],
     "typiclust": [Task("TypiClust, d = 384, 100 picks", "mean distance",
                        {OURS: typical_ours, "scikit-activeml": peers.typical_activeml,
                         "its authors": peers.typical_official})],
-    "badge": [Task("BADGE, C = 100, H = 512, 100 picks", "picks",
-                   {OURS: lambda n: spread(n, False), "whole gradients": lambda n: spread(n, True)}, 10)],
+    "badge": [_badge(10), _badge(1)],
     "probcover": [Task("ProbCover, d = 384, 100 picks", "covered",
                        {OURS: cover_ours, "scikit-activeml": peers.cover_activeml})],
 }  # fmt: skip

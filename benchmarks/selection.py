@@ -35,7 +35,7 @@ BUDGETS = (10, 20, 40, 70, 100, 200, 500)
 ARMS = (
     "random", "kmeans", "coreset", "typiclust", "probcover", "max_herding", "rdss",
     "margin", "badge", "bait", "dropquery",
-    "typiclust > margin", "typiclust > bait", "typiclust > badge",
+    "typiclust > margin", "typiclust > bait", "typiclust > badge", "auto",
 )  # fmt: skip
 SIZE = 224
 Job = tuple[str, str, str, int]  # data set, method, arm, seed

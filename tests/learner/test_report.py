@@ -299,6 +299,16 @@ def test_one_seed_gives_a_report_without_tests():
     assert names["areas"].rows[0][1].count("to") == 0
 
 
+def test_runs_without_a_number_of_labels_in_common_still_get_a_report(tmp_path):
+    found = [*rows(names=("random",), budgets=(10, 20)), *rows(names=("typiclust",), budgets=(11, 21))]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| strategy | 10 | 11 | 20 | 21 |" in text
+    assert "Nothing was tested: the runs have no number of labels in common" in text
+
+
 def test_rows_without_features_stand_beside_those_with():
     bare = [row | {"features": "", "strategy": "random"} for row in rows(names=("random",))]
     seen = [row | {"features": f} for f in ("a", "b") for row in rows(names=("typiclust",))]

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +49,10 @@ def tables(rows: Sequence[Row], value: str) -> list[Table]:
     Strategies that know the truth are shown and not tested.
     """
     arms = by_arm(rows, "strategy", value)
-    found = [budget_table(rows, value), area_table(arms)]
-    found += [saving_table(arms)] if len(shared_budgets(arms)) > 1 else []
+    found = [budget_table(rows, value)]
+    with suppress(LearnerError):  # runs without a number of labels that all have: then nothing is tested either
+        found.append(area_table(arms))
+        found += [saving_table(arms)] if len(shared_budgets(arms)) > 1 else []
     tried = [row for row in rows if not is_oracle(str(row["strategy"]))]
     rivals = by_arm(tried, "strategy", value)
     try:
