@@ -30,6 +30,10 @@ from learner.training import METHODS
 BUDGETS = {"random": (10, 20, 50, 100, 200, 500, 1000), "typiclust": (10, 20, 50, 100)}
 BACKBONE = "tf_efficientnet_lite0"
 SIZES = (32, 224)
+KEPT = (
+    "method", "strategy", "seed", "labels", "accuracy", "balanced_accuracy", "train_seconds", "predict_seconds",
+    "select_seconds",
+)  # fmt: skip
 Job = tuple[str, str, int, str, int]
 
 
@@ -55,7 +59,7 @@ def run(job: Job) -> list[dict]:
     import torch
 
     torch.set_num_threads(1)
-    return [row | {"size": job[2], "dataset": "cifar10"} for row in run_cell(cell(*job))]
+    return [{"size": job[2]} | {key: row[key] for key in KEPT} for row in run_cell(cell(*job))]
 
 
 def table(rows: list[dict]) -> str:
@@ -100,10 +104,9 @@ def main(data: Path, images: int, seeds: int, processes: int, kept: Path) -> Non
                 if (method, size, strategy, seed) not in have]  # fmt: skip
         with get_context("spawn").Pool(processes) as pool, kept.open("a") as file:
             for found in pool.imap(run, jobs):
-                small = [{k: v for k, v in row.items() if k != "settings"} for row in found]
-                file.writelines(json.dumps(row) + "\n" for row in small)
+                file.writelines(json.dumps(row) + "\n" for row in found)
                 file.flush()
-                done += small
+                done += found
     done = [row for row in done if row["seed"] < seeds]
     print(table(done))
     print(save("cifar_frozen", {"images": images, "seeds": seeds, "backbone": BACKBONE, "knn": knn, "rows": done}))

@@ -21,6 +21,10 @@ from learner.simulate import Cell, run_cell
 from learner.training import METHODS
 
 BUDGETS = (10, 20, 50, 100, 200)
+KEPT = (
+    "dataset", "method", "strategy", "cold_start", "seed", "round", "labels", "accuracy", "balanced_accuracy",
+    "labels_per_class", "train_seconds", "predict_seconds", "select_seconds",
+)  # fmt: skip
 Job = tuple[str, str, tuple[int, ...], tuple[str, str], int]  # method, features, budgets, arm, seed
 # (strategy, what chooses the first ten); "typiclust" begins with itself
 ARMS = (
@@ -86,7 +90,7 @@ def main(seeds: int, methods: list[str], arms: list[str], most: int, features: s
         with get_context("spawn").Pool(processes) as pool:
             rows = [row for found in pool.imap(run, jobs) for row in found]
         print(f"\n{method}, {seeds} seeds, {time.time() - started:.0f} s in all\n\n{table(rows)}", flush=True)
-        small = [{k: v for k, v in row.items() if k != "settings"} for row in rows]
+        small = [{key: row[key] for key in KEPT} for row in rows]
         file = re.sub(r"[^\w-]+", "-", f"digits-{method}" + (f"-{features}" if features else ""))
         print(save(file, {"seeds": seeds, "settings": rows[0]["settings"], "rows": small}))
 
