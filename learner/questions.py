@@ -85,7 +85,8 @@ def select(round: Round, classifier: Classifier, predictions: Predictions) -> Qu
     if query.ids and round.settings.tail_size:
         rest = seen.asked(id_array(query.ids))
         tail = ask(round, rest, round.settings.tail_size, stream(state.seed, state.round, "tail"))
-        round.project.publish(tail, "tail", state.round)
+        # How far people get is up to them: no probability is known of what follows a query.
+        round.project.publish(replace(tail, probabilities=None), "tail", state.round)
     report(Progress("choosing", 1, 1))
     return query
 
@@ -120,7 +121,7 @@ def cold_query(round: Round) -> Query:
     state, round = round.state, round.advised()
     if not needs_no_model(round.strategy.name):
         row = lookup("strategy", STRATEGIES, round.settings.cold_start)
-        round = replace(round, strategy=Choice(round.settings.cold_start, row.settings())).advised()
+        round = replace(round, strategy=Choice(round.settings.cold_start, row.settings()), why="").advised()
     rng = stream(state.seed, state.round, "start")
     return ask(round, candidates(round), round.query_size, rng)
 

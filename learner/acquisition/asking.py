@@ -12,6 +12,8 @@ from learner.acquisition.distances import parts, squared_distances
 from learner.data import BoolArray, IntArray
 from learner.settings import Choice
 
+AT_ONCE = 2048  # rows whose likeness with as many others is looked at together
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -76,6 +78,15 @@ class _Likeness:
         x, y = self._x[rows], self._x[others]
         return torch.minimum(normalize(x, dim=1) @ normalize(y, dim=1).T, 1 - squared_distances(x, y) / self._scale)
 
+    def any_above(self, rows: Tensor, others: Tensor, limit: float) -> BoolArray:
+        """(n,) whether one of the (m,) others is more alike than that."""
+        found = torch.zeros(len(rows), dtype=torch.bool)
+        for at in parts(torch.arange(len(rows)), AT_ONCE):
+            for some in parts(others, AT_ONCE):
+                found[at] |= (self(rows[at], some) > limit).any(dim=1)
+        said: BoolArray = found.numpy()
+        return said
+
 
 class _Filter:
     """The images that were kept so far, and what they forbid."""
@@ -85,6 +96,7 @@ class _Filter:
         self._ids, self._size, self._rules = pool.ids, size, rules
         self._sorted = np.argsort(pool.ids)
         self._likeness = _Likeness(pool.need("embedding").float()) if rules.duplicates < 1 else None
+        self._alike = np.zeros(len(pool.ids), bool)  # (N,) found to be nearly the same as one that was kept
         self._class = pool.need("probs").argmax(dim=1).cpu().numpy() if rules.class_quota else None  # (N,)
         self._most = max(1, int(np.ceil(rules.class_quota * size)))
         self._rows: list[int] = []
@@ -101,34 +113,39 @@ class _Filter:
     def keep(self, ids: IntArray) -> BoolArray:
         """Which of these are kept, looked at in their order."""
         rows = self._sorted[np.searchsorted(self._ids, ids, sorter=self._sorted)]
-        kept = np.zeros(len(rows), bool)
+        before = len(self._rows)
+        for block in np.array_split(rows, max(1, -(-len(rows) // AT_ONCE))):
+            self._keep_block(block)
+        return np.isin(rows, self._rows[before:])
+
+    def _keep_block(self, rows: IntArray) -> None:
+        """Few enough for the likeness of every two of them."""
+        at = torch.from_numpy(rows)
+        alike, near = np.zeros(len(rows), bool), np.zeros((len(rows), len(rows)), bool)
+        if self._likeness is not None:
+            alike = self._likeness.any_above(at, torch.tensor(self._rows, dtype=torch.int64), self._rules.duplicates)
+            near = (self._likeness(at, at) > self._rules.duplicates).numpy()
         for number, row in enumerate(rows.tolist()):
-            if self._is_full(row) or self._is_alike(row):
+            if self._is_full(row) or alike[number]:
                 self.dropped += 1
             else:
-                kept[number] = True
                 self._rows.append(row)
-        return kept
+                alike |= near[number]
+        self._alike[rows[alike]] = True
 
     def _is_full(self, row: int) -> bool:
         return self._class is not None and int((self._class[self._rows] == self._class[row]).sum()) >= self._most
 
-    def _is_alike(self, row: int) -> bool:
-        if self._likeness is None or not self._rows:
-            return False
-        return bool(self._likeness(torch.tensor([row]), torch.tensor(self._rows)).max() > self._rules.duplicates)
-
     def free(self) -> BoolArray:
-        """(N,) images of the pool that may be asked beside those that are kept."""
-        free = np.ones(len(self._ids), bool)
+        """(N,) images of the pool that may be asked beside those that are kept; fewer each time nothing was kept."""
+        free = ~self._alike
         free[self._rows] = False
         if self._class is not None:
             counts = np.bincount(self._class[self._rows], minlength=self._class.max() + 1)
             free &= counts[self._class] < self._most
         if self._likeness is not None:
-            rows, kept = torch.arange(len(self._ids)), torch.tensor(self._rows)
-            most = torch.cat([self._likeness(part, kept).amax(dim=1) for part in parts(rows)])
-            free &= (most <= self._rules.duplicates).numpy()
+            rows, kept = torch.from_numpy(np.flatnonzero(free)), torch.tensor(self._rows, dtype=torch.int64)
+            free[rows] = ~self._likeness.any_above(rows, kept, self._rules.duplicates)
         return free
 
     def relax(self) -> None:
@@ -137,6 +154,7 @@ class _Filter:
             self._class = None
         else:
             self._likeness = None
+            self._alike[:] = False
 
 
 def _only(picks: Picks, kept: BoolArray) -> Picks:
@@ -144,7 +162,7 @@ def _only(picks: Picks, kept: BoolArray) -> Picks:
 
 
 def _joined(parts: list[Picks], rules: Rules, dropped: int) -> Picks:
-    """One query; the probabilities hold only where nothing was left out."""
+    """One query. A quota makes the probabilities wrong even where nothing was left out: then all of them fitted it."""
     scores = [part.scores for part in parts if part.scores is not None]
     said = [parts[0].note]
     if dropped:
@@ -153,6 +171,6 @@ def _joined(parts: list[Picks], rules: Rules, dropped: int) -> Picks:
     return Picks(
         np.concatenate([part.ids for part in parts]),
         np.concatenate(scores) if len(scores) == len(parts) else None,
-        parts[0].probabilities if not dropped else None,
+        parts[0].probabilities if not (dropped or rules.class_quota) else None,
         "; ".join(filter(None, said)),
     )

@@ -62,9 +62,9 @@ class _Joint:
         """Entropy of each row's label given the configurations, minus its entropy given the model: (b,)."""
         samples = self._samples[rows].double()  # (b, T, C)
         known = conditional_entropy(samples)
-        rows_at_once = max(1, AT_ONCE // (len(self._weights) * samples.shape[2]))
 
         def now() -> Tensor:
+            rows_at_once = max(1, AT_ONCE // (len(self._weights) * samples.shape[2]))
             gains = torch.empty(len(samples), dtype=torch.float64)
             for part in parts(torch.arange(len(samples)), rows_at_once):
                 said = torch.einsum("mt,btc->bmc", self._posterior, samples[part])

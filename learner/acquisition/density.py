@@ -36,6 +36,8 @@ class Found:
     def __str__(self) -> str:
         noise, sizes = int((self.clusters == NOISE).sum()), self.sizes
         what = f"{len(sizes)} clusters of {sizes[-1]} to {sizes[0]} images" if len(sizes) else "no clusters"
+        if len(sizes) == 1:
+            what = f"one cluster of {sizes[0]} images"
         return f"{what}, {noise} of {len(self.clusters)} images are noise, eps {self.eps:.3g}"
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 8192  # rows at once
+OTHERS = 1024  # of the other side
 
 
 def parts(x: Tensor, size: int = CHUNK) -> Iterator[Tensor]:
@@ -24,7 +25,7 @@ def nearest_squared(x: Tensor, y: Tensor) -> Tensor:
     """(N, D), (M, D) -> (N,) squared distance of each x to the nearest y; infinite without any."""
     nearest = torch.full((len(x),), torch.inf)
     for rows in parts(torch.arange(len(x))):
-        for part in parts(y):
+        for part in parts(y, OTHERS):
             nearest[rows] = torch.minimum(nearest[rows], squared_distances(x[rows], part).amin(dim=1))
     return nearest
 

@@ -53,8 +53,9 @@ class DensitySettings:
 
 @dataclass(frozen=True)
 class OpticsSettings(DensitySettings):
-    """The same without one distance for all; eps, where it is given, is the largest that is looked at."""
+    """The same without one distance for all."""
 
+    eps: float = setting(0.0, "largest distance of neighbours that is looked at, in the metric; 0: any")
     max_images: int = setting(2000, "beyond so many images the clusters are found on a random subset", low=2)
 
 

@@ -22,7 +22,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from skactiveml.pool import uncertainty_scores
 
-BY_SCORE = ["least_confidence", "margin", "entropy", "bald"]
+BY_SCORE = ["least_confidence", "margin", "entropy", "bald", "variation_ratios", "mean_std"]
+DRAWN = {"random", "stratified", "power_bald", "kmeans_random", "dbscan", "optics"}  # have probabilities
 every_strategy = pytest.mark.parametrize("name", STRATEGIES)
 some_examples = hypothesis_settings(max_examples=25, deadline=None)
 
@@ -55,6 +56,17 @@ def test_the_same_seed_asks_the_same_images(name, given, size, seed):
 def test_scores_are_finite(name, given, size):
     scores = ask(name, given, size).scores
     assert scores is None or (len(scores) == min(size, len(given.pool.ids)) and np.isfinite(scores).all())
+
+
+@every_strategy
+@some_examples
+@given(given=candidates(), size=st.integers(1, 60))
+def test_probabilities_are_those_of_draws_one_for_each_image(name, given, size):
+    picks = ask(name, given, size)
+    assert (picks.probabilities is not None) == (name in DRAWN)
+    if picks.probabilities is not None:
+        assert len(picks.probabilities) == len(picks.ids)
+        assert ((picks.probabilities > 0) & (picks.probabilities <= 1)).all()
 
 
 @pytest.mark.parametrize("name", BY_SCORE)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from strategies import candidates, random_candidates
 
-from learner.acquisition import STRATEGIES, auto
+from learner.acquisition import STRATEGIES, asking, auto
 from learner.acquisition.asking import Rules, _Likeness, choose
 from learner.acquisition.candidates import Candidates, Picks
 from learner.settings import Choice
@@ -75,6 +75,34 @@ def test_likeness_is_the_cosine_of_rows_of_length_one():
     assert torch.allclose(_Likeness(unit)(every, every), unit @ unit.T, atol=1e-5)
 
 
+def test_an_image_at_the_very_edge_of_likeness_is_refused_once_and_not_for_ever(monkeypatch):
+    """Products of matrices of other shapes round otherwise: what looks free together may be too alike alone."""
+    queries = []
+
+    def select(given, size, rng, settings):
+        assert len(queries) < 50, "it is asked again and again"
+        queries.append(given.pool.ids)
+        return Picks(given.pool.ids[:size])
+
+    monkeypatch.setattr(_Likeness, "any_above", lambda self, rows, others, limit: np.full(len(rows), len(rows) < 5))
+    pool = bursts(number=3, each=2)
+    picks = choose(select, pool, 5, np.random.default_rng(0), Choice("entropy"), Rules(duplicates=0.99))
+    assert len(set(picks.ids.tolist())) == 5
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 2048])
+def test_which_images_are_kept_is_the_same_in_any_blocks(monkeypatch, at_once):
+    monkeypatch.setattr(asking, "AT_ONCE", at_once)
+    pool = bursts(number=12)
+    unit = torch.nn.functional.normalize(pool.pool.need("embedding"), dim=1).numpy()
+    kept: list[int] = []
+    for row in np.searchsorted(pool.pool.ids, ask("entropy", pool, 60).ids).tolist():  # by the definition
+        if not kept or (unit[kept] @ unit[row]).max() <= 0.9:
+            kept.append(row)
+    picks = np.searchsorted(pool.pool.ids, ask("entropy", pool, 12, duplicates=0.9).ids)
+    assert (picks // 5).tolist() == [row // 5 for row in kept]  # which of a scene is drawn
+
+
 def test_a_random_query_stays_one():
     plain, ruled = ask("random", bursts(), 50), ask("random", bursts(), 50, duplicates=0.99)
     assert plain.ids.tolist() == ruled.ids.tolist()
@@ -91,6 +119,13 @@ def test_no_class_is_asked_more_than_its_share(name):
     said = probs.argmax(dim=1).numpy()[np.searchsorted(pool.pool.ids, picks.ids)]
     assert np.bincount(said, minlength=4).max() <= 10
     assert len(set(picks.ids.tolist())) == 40
+    assert picks.probabilities is None
+
+
+def test_under_a_quota_no_probability_is_known_even_where_nothing_was_left_out():
+    """Another draw would have been cut."""
+    picks = ask("random", random_candidates(np.random.default_rng(0), 300, classes=4), 2, class_quota=1.0)
+    assert "left out" not in picks.note
     assert picks.probabilities is None
 
 

@@ -89,6 +89,34 @@ def test_auto_asks_by_the_strategy_of_its_schedule_and_the_round_says_which_and_
     assert ["begun by typiclust: no labels yet" in r.note for r in rounds] == [True, False, False, False]
 
 
+def test_where_another_strategy_has_to_begin_the_reason_is_its_own(monkeypatch):
+    """A hundred labels of one class give no model, and `auto` would ask one."""
+    images, _ = some_images()
+    project = MemoryProject(images, 3)
+    for image in range(30):
+        project.answer(image, 0)
+    settings = replace(SETTINGS, budget=0, cold_start="coreset")
+    advance(project, BASIC, Choice("auto"), settings)
+    query = project.load_state().query
+    assert query.strategy == "coreset"
+    assert "labels per class" not in query.note
+
+
+def test_the_tail_of_a_random_ranking_has_no_probabilities():
+    project, tails = memory(truth=True), []
+    publish = project.publish
+
+    def keep(query, source, round):
+        tails.extend([query] if source == "tail" else [])
+        publish(query, source, round)
+
+    project.publish = keep
+    advance(project, PROPAGATE, Choice("random"), SETTINGS)
+    assert project.asked[1].probabilities == pytest.approx([4 / 56] * 4)
+    assert tails
+    assert all(len(tail.ids) == 3 and tail.probabilities is None for tail in tails)
+
+
 def test_strategies_can_see_what_the_current_model_sees(monkeypatch):
     """Before there is a model they see what they see otherwise."""
     seen = []
