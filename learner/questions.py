@@ -65,7 +65,7 @@ class Round:
         if self.strategy.name != "auto":
             return self
         name, why = advise(len(self.labels), self.project.num_classes, self.method.name)
-        return replace(self, strategy=Choice(name, STRATEGIES[name].settings()), why=f"{name}: {why}")
+        return replace(self, strategy=Choice(name, STRATEGIES[name].settings()), why=why)
 
     @property
     def labels(self) -> dict[int, int]:

@@ -16,7 +16,7 @@ class Row:
     summary: str
     settings: type
     target: str  # "package.module:function"
-    needs: frozenset[str] = frozenset()  # strategies: probs, mc, embedding, penultimate
+    needs: frozenset[str] = frozenset()  # of a strategy: what `learner.questions.candidates` fills in
     paper: str = ""
 
     def load(self) -> Callable[..., Any]:

@@ -112,7 +112,7 @@ STRATEGIES: dict[str, StrategyRow] = {
     ),
     "max_herding": StrategyRow(
         "the image that brings all others nearest to one that is chosen", settings.MaxHerdingSettings,
-        "learner.acquisition.herding:select_max_herding", _EMBEDDING, "Bae et al. 2024", "cold start",
+        "learner.acquisition.herding:select_max_herding", _EMBEDDING, "Bae et al. 2024", "few labels",
     ),
     "rdss": StrategyRow(
         "images whose mean is that of all, and that keep apart", settings.HerdingSettings,

@@ -22,12 +22,13 @@ COLD = "typiclust"
 
 
 def advise(labels: int, num_classes: int, method: str) -> tuple[str, str]:
-    """The strategy for so many labels, and why."""
+    """The strategy for so many labels; and, for people, which, why, and what comes after it."""
     if not labels:
-        return COLD, "no labels yet"
-    kind, each = KINDS.get(method, "supervised"), labels / num_classes
-    name = next(name for start, name in reversed(SCHEDULE[kind]) if each >= start)
-    return name, f"{each:.1f} labels per class, method {method}"
+        return COLD, f"auto: {COLD}, no labels yet"
+    schedule, each = SCHEDULE[KINDS.get(method, "supervised")], labels / num_classes
+    name = next(name for start, name in reversed(schedule) if each >= start)
+    after = next((f", {other} from {start:g} on" for start, other in schedule if start > each), "")
+    return name, f"auto: {name} at {each:.1f} labels per class, method {method}{after}"
 
 
 def select_auto(candidates: Candidates, size: int, rng: np.random.Generator, settings: NoSettings) -> Picks:
@@ -35,4 +36,4 @@ def select_auto(candidates: Candidates, size: int, rng: np.random.Generator, set
     name, why = advise(int(candidates.stage.sum()), candidates.num_classes, candidates.method)
     row = STRATEGIES[name]
     picks: Picks = row.load()(candidates, size, rng, row.settings())
-    return Picks(picks.ids, picks.scores, picks.probabilities, f"{name}: {why}")
+    return Picks(picks.ids, picks.scores, picks.probabilities, why)

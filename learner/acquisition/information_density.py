@@ -31,9 +31,9 @@ def select_information_density(
     """Entropy times density to the power of beta; the density is that among pool and labeled images."""
 
     def score(given: Candidates) -> Tensor:
-        sides = [side.need("embedding") for side in (given.pool, given.labeled) if len(side.ids)]
-        everything = torch.cat(sides) if sides else given.pool.need("embedding")
-        alike = density(given.pool.need("embedding"), everything)
+        sides = [side.finite("embedding") for side in (given.pool, given.labeled) if len(side.ids)]
+        everything = torch.cat(sides) if sides else given.pool.finite("embedding")
+        alike = density(given.pool.finite("embedding"), everything)
         return entropy(given.pool.need("probs").double()) * alike**settings.beta
 
     return by_score(score)(candidates, size, rng, settings)

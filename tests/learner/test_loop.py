@@ -85,8 +85,8 @@ def test_auto_asks_by_the_strategy_of_its_schedule_and_the_round_says_which_and_
     rounds = [event for event in events if isinstance(event, RoundFinished)]
     assert [query.strategy for query in project.asked][:2] == ["typiclust", "coreset"]
     assert [(r.labels, r.strategy) for r in rounds] == [(4, "coreset"), (8, "coreset"), (12, "margin"), (16, "margin")]
-    assert "margin: 4.0 labels per class, method propagate" in rounds[2].note
-    assert ["begun by typiclust: no labels yet" in r.note for r in rounds] == [True, False, False, False]
+    assert "auto: margin at 4.0 labels per class, method propagate" in rounds[2].note
+    assert ["begun by auto: typiclust, no labels yet" in r.note for r in rounds] == [True, False, False, False]
 
 
 def test_where_another_strategy_has_to_begin_the_reason_is_its_own(monkeypatch):
