@@ -149,7 +149,8 @@ def features(
     def say(name: str) -> None:
         click.echo(f"measuring {name} ...", err=True)
 
-    settings = Measuring(k, batch, total, resolved(clusters, clusters_set))
+    command = f"annotator {shlex.join(sys.argv[1:])}"
+    settings = Measuring(k, batch, total, resolved(clusters, clusters_set), command)
     click.echo(measure_all(dataset, backbones, wanted, settings, weights or "", out, say))
 
 

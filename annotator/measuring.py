@@ -17,6 +17,7 @@ from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.acquisition.density import NOISE, clusters_of
 from learner.benchmark.plot import plot_clusters
+from learner.benchmark.report.page import heading
 from learner.data import ImageSet, IntArray
 from learner.errors import LearnerError
 from learner.features import Extractor, extract, extractor, parse, quality
@@ -25,9 +26,13 @@ from learner.settings import Choice, as_dict, resolve
 TIMED = 64  # images that are embedded once more to see how long it takes
 METRICS = ("euclidean", "cosine")
 CLUSTERED = ("nmi", "homogeneity", "completeness", "v_measure", "ari", "ami", "silhouette")
-HEADS = {"homogeneity": "homog.", "completeness": "compl.", "v_measure": "V", "recognition": "recogn.", "seconds": "s",
-         "images_per_second": "images / s"}  # fmt: skip
+HEADS = {
+    "knn_euclidean": "kNN eucl.", "knn_cosine": "kNN cosine", "homogeneity": "homog.", "completeness": "compl.",
+    "v_measure": "V", "silhouette": "silh.", "recognition": "recogn.", "seconds": "s",
+    "images_per_second": "images / s",
+}  # fmt: skip
 SHOWN = ("knn_euclidean", "knn_cosine", *CLUSTERED, "recognition", "seconds", "images_per_second")
+NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Measuring:
     batch: int = 100  # test images whose accuracy is taken together
     total: int = 10_000  # training images; a fifth as many of the test
     clusterings: tuple[Choice, ...] = ()  # dbscan, optics
+    command: str = ""  # that asked for it, for the pictures
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,26 @@ def measure_all(
         except LearnerError as error:
             found.append(Measured(features, reason=str(error)))
     out.mkdir(parents=True, exist_ok=True)
-    _write([line.row() for line in found], out / "features.csv")
-    lines = list(_all_clusters(measured(found), train, classes[0], settings, weights, out))
-    _plot(found, out / "features.png", f"{dataset}: {len(train)} images, k = {settings.k}")
+    _write(_rows(found), out / "features.csv")
+    said = f"{dataset}, seed 0, {len(train):,} images"
+    lines = list(_all_clusters(measured(found), train, classes[0], settings, weights, out, said))
+    _plot(found, out / "features.png", heading(f"{said}; {_how(settings, len(test))}", settings.command))
     lines.append(f"{out / 'features.csv'} and {out / 'features.png'} written")
     return "\n".join([_table(found, settings), *lines])
+
+
+def _how(settings: Measuring, tested: int) -> str:
+    """What an accuracy of the picture is of."""
+    batches = -(-tested // settings.batch)
+    spread = f", ± standard deviation over {batches} batches of {settings.batch}" if batches > 1 else ", one batch"
+    return f"k = {settings.k}, {tested:,} images tested{spread}"
+
+
+def _rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Of the file: what could not be had says so in every column."""
+    names = next((list(line.values) for line in found if line.values), list(SHOWN))
+    missing = dict.fromkeys(names, NOT_MEASURED)
+    return [line.row() | (missing if line.reason else {}) for line in found]
 
 
 def measured(found: Sequence[Measured]) -> list[str]:
@@ -100,7 +121,13 @@ def measured(found: Sequence[Measured]) -> list[str]:
 
 
 def _all_clusters(
-    features: Sequence[str], images: ImageSet, classes: IntArray, settings: Measuring, weights: str, out: Path
+    features: Sequence[str],
+    images: ImageSet,
+    classes: IntArray,
+    settings: Measuring,
+    weights: str,
+    out: Path,
+    said: str,
 ) -> Iterator[str]:
     """What DBSCAN and OPTICS find, with the elbow plot and the sizes in a picture, and how that fits the classes."""
     rows = []
@@ -109,7 +136,8 @@ def _all_clusters(
         x = extract(extractor(images, parse(kind, weights=weights)), images)
         found = clusters_of(name, x, np.random.default_rng(0), values)
         path = out / f"{name}-{re.sub(r'[^A-Za-z0-9.@_-]', '-', kind)}.png"
-        plot_clusters(found.distances.tolist(), found.eps, found.sizes.tolist(), path, f"{name} on {kind}")
+        title = heading(f"{name} on {kind}, {values.metric}: {said}", settings.command)
+        plot_clusters(found.distances.tolist(), found.eps, found.sizes.tolist(), path, title)
         scores, noise = quality.against(classes, x, found.clusters), int((found.clusters == NOISE).sum())
         rows.append({"features": kind, "clusters_by": name, **as_dict(values), "found_eps": found.eps,
                      "clusters": len(found.sizes), "noise": noise, **scores})  # fmt: skip
@@ -124,12 +152,19 @@ def measure(
     features: str, train: ImageSet, test: ImageSet, classes: tuple[Any, Any], number: int, settings: Measuring,
     weights: str = "",
 ) -> dict[str, float]:  # fmt: skip
-    """All columns of one line. Raises LearnerError."""
-    fitted = extractor(train, parse(features, weights=weights))
+    """All columns of one line. Raises LearnerError.
+
+    `seconds` are those that all images take with nothing on disk: fitting, then each at the measured speed. Loading a
+    pretrained net does not count.
+    """
+    kind = parse(features, weights=weights)
     began = time.perf_counter()
+    fitted = extractor(train, kind)
+    fitting = 0.0 if kind.name == "timm" else time.perf_counter() - began
     x, y = extract(fitted, train), extract(fitted, test)
-    values: dict[str, float] = {"width": x.shape[1], "seconds": time.perf_counter() - began}
-    values["images_per_second"] = _speed(fitted, train)
+    speed = _speed(fitted, train)
+    values: dict[str, float] = {"width": x.shape[1], "seconds": fitting + (len(train) + len(test)) / speed}
+    values["images_per_second"] = speed
     for metric in METRICS:
         near = quality.knn_accuracy(x, classes[0], y, classes[1], settings.k, metric, settings.batch)
         values |= {f"knn_{metric}": near.mean, f"knn_{metric}_std": near.std}
@@ -165,7 +200,7 @@ def _table(found: Sequence[Measured], settings: Measuring) -> str:
         table.add_column(HEADS.get(name, name.replace("_", " ")), justify="right")
     for line in found:
         if line.reason:
-            table.add_row(line.features, "not measured")
+            table.add_row(line.features, *[NOT_MEASURED] * len(SHOWN))
         else:
             table.add_row(line.features, *(_cell(line, name) for name in SHOWN))
     reasons = [f"{line.features} was not measured: {line.reason}" for line in found if line.reason]
@@ -185,7 +220,7 @@ def _plot(found: Sequence[Measured], path: Path, title: str) -> None:
     from matplotlib.figure import Figure
 
     lines = [line for line in found if line.values]
-    figure = Figure(figsize=(8, 1.2 + 0.5 * len(lines)), layout="constrained")
+    figure = Figure(figsize=(8, 1.2 + 0.5 * len(lines) + 0.2 * title.count("\n")), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for offset, metric in zip((-0.2, 0.2), METRICS, strict=True):
@@ -195,6 +230,6 @@ def _plot(found: Sequence[Measured], path: Path, title: str) -> None:
     axes.set_yticks(range(len(lines)), [line.features for line in lines])
     axes.invert_yaxis()
     axes.set_xlabel("accuracy of nearest neighbours, %")
-    axes.set_title(title)
+    axes.set_title(title, fontsize="medium")
     axes.legend()
     figure.savefig(path, dpi=120)

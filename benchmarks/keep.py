@@ -2,11 +2,13 @@
 
     python benchmarks/keep.py RUN NAME
 
-Reads RUN/results.jsonl and RUN/run.json, and writes results/NAME.json with the command that made them.
+Reads RUN/results.jsonl and RUN/run.json, and writes results/NAME.json with the command that made them. A row is a list
+in the order of `columns`; what a run of an older version does not have is null.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from machine import RESULTS
@@ -16,8 +18,12 @@ from learner.benchmark.run import RESULTS as ROWS
 
 KEPT = (
     "dataset", "method", "features", "strategy", "query_size", "seed", "labels", "accuracy", "balanced_accuracy",
-    "classes_seen", "total_variation", "select_seconds",
+    "classes_seen", "total_variation", "select_seconds", "preset", "oracle", "macro_f1", "coverage_radius",
 )  # fmt: skip
+
+
+def _short(value: Any) -> Any:
+    return round(value, 6) if isinstance(value, float) else value
 
 
 @click.command()
@@ -28,7 +34,8 @@ def main(run: Path, name: str, out: Path) -> None:
     rows = read(run / ROWS)
     about = json.loads((run / ABOUT).read_text())
     where = {key: rows[0][key] for key in ("device", "versions")}
-    kept = [[row[key] if not isinstance(row[key], float) else round(row[key], 6) for key in KEPT] for row in rows]
+    where["revisions"] = sorted({row.get("revision", "") for row in rows} - {""})
+    kept = [[_short(row.get(key)) for key in KEPT] for row in rows]
     lines = ",\n".join(json.dumps(row) for row in kept)
     head = json.dumps(about | where | {"columns": KEPT}, indent=1).removesuffix("\n}")
     (out / f"{name}.json").write_text(f'{head},\n "rows": [\n{lines}\n]\n}}\n')

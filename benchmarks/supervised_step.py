@@ -29,10 +29,9 @@ def measure(side: int, repeats: int, batch_size: int) -> dict[str, Any]:
     """Seconds of the parts, and ratios."""
     pixels = made(2000)[:, :side, :side]
     task = Task(ImageSet.of(pixels), {i: i % CLASSES for i in range(500)}, CLASSES)
-    settings, device = BasicSettings(batch_size=batch_size), pick_device()
+    settings, device = BasicSettings(batch_size=batch_size, learning_rate=0.01), pick_device()
     net = scratch.build(task, settings).to(device, memory_format=torch.channels_last)
-    recipe = basic._adamw if scratch.is_plain(task, settings) else basic._sgd
-    optimizer, _ = recipe(net, settings, 0.01, STEPS)
+    optimizer, _ = basic._descent(net, settings, basic._usual(task, settings), STEPS)
     averaged = scratch.averaged(net, settings.ema_decay, STEPS)
     batches = basic.Batches(task, settings, generator(task.stream("data")), device)
 

@@ -141,6 +141,15 @@ class BasicSettings:
     Up to 16 px a short training of a plain net suffices (AdamW), else a WideResNet (SGD with Nesterov momentum 0.9).
     """
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "study-2021": {
+            "architecture": "wide_resnet50_2", "epochs": 100, "batch_size": 64, "augment": "weak", "optimizer": "adam",
+            "learning_rate": 0.03, "weight_decay": 0.005, "label_smoothing": 0.0, "dropout": 0.0,
+        },
+    }  # fmt: skip
+    preset: str = setting(
+        "", "values to start from: study-2021 (WRN-50-2, Adam; its rates look wrong today)", choices=("", *presets)
+    )
     architecture: str = setting(
         "", "wrn, conv, or wide_resnet50_2; empty: wrn, but the plain conv up to 16 px",
         choices=("", "wrn", "conv", "wide_resnet50_2"),
@@ -148,13 +157,18 @@ class BasicSettings:
     depth: int = setting(0, "layers of a WideResNet, 6n + 4; 0: 28, but the plain net up to 16 px")
     width: int = setting(2, "widening factor", low=1)
     steps: int = setting(0, "training steps; 0: 300 for images up to 16 px, else 2000")
+    epochs: int = setting(0, "passes over the labeled images, where these are more than `steps`; 0: `steps` alone")
     batch_size: int = setting(64, "labeled images in one step", low=2)
     augment: str = setting(
         "", "weak (shifts) or affine (turns, scales, shifts); empty: affine for images up to 16 px, else weak",
         choices=("", "weak", "affine"),
     )  # fmt: skip
-    learning_rate: float = setting(0.0, "highest rate; 0: 0.004 for the plain net, 0.03 for a WideResNet")
-    weight_decay: float = setting(-1.0, "on kernels only; -1: 0.05 for the plain net, 0.0005 for a WideResNet", low=-1)
+    optimizer: str = setting(
+        "", "sgd (Nesterov momentum 0.9), adam, or adamw (one cycle); empty: sgd, but adamw for the plain net",
+        choices=("", "sgd", "adam", "adamw"),
+    )  # fmt: skip
+    learning_rate: float = setting(0.0, "highest rate; falls as a cosine; 0: 0.03, adamw 0.004")
+    weight_decay: float = setting(-1.0, "on kernels only; -1: 0.0005, adamw 0.05", low=-1)
     label_smoothing: float = setting(0.05, "how much of each label is spread over all classes", high=0.9)
     ema_decay: float = setting(
         0.99, "decay of the averaged weights that predict; less in runs below 1000 steps", high=0.9999
@@ -174,8 +188,8 @@ class TransferSettings:
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "study-2021": {
-            "backbone": "wide_resnet50_2.tv_in1k", "optimizer": "adam", "learning_rate": 0.03, "backbone_rate": 1.0,
-            "weight_decay": 0.005, "warmup": 0.0, "label_smoothing": 0.0, "dropout": 0.0,
+            "backbone": "wide_resnet50_2.tv_in1k", "epochs": 20, "optimizer": "adam", "learning_rate": 0.03,
+            "backbone_rate": 1.0, "weight_decay": 0.005, "warmup": 0.0, "label_smoothing": 0.0, "dropout": 0.0,
         },
     }  # fmt: skip
     preset: str = setting(
@@ -185,6 +199,7 @@ class TransferSettings:
     weights: str = setting("", "file with its weights; random: untrained; empty: timm's by name")
     size: int = setting(0, "side in pixels to which images are brought; 0: as in its training", high=1024)
     steps: int = setting(300, "training steps", low=1)
+    epochs: int = setting(0, "passes over the labeled images, where these are more than `steps`; 0: `steps` alone")
     batch_size: int = setting(32, "labeled images in one step", low=2)
     optimizer: str = setting("adamw", "adamw, or adam", choices=("adamw", "adam"))
     learning_rate: float = setting(0.002, "of the head, at its highest; falls as a cosine")
@@ -254,8 +269,12 @@ class FixmatchSettings:
 
 @dataclass(frozen=True)
 class SslSettings(FixmatchSettings):
-    """FixMatch with the net of the study."""
+    """FixMatch with the net of the study, whatever the preset."""
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        name: {key: value for key, value in values.items() if key != "architecture"}
+        for name, values in FixmatchSettings.presets.items()
+    }
     architecture: str = setting(
         "wide_resnet50_2", "wrn, conv, or wide_resnet50_2; empty: wrn, but the plain conv up to 16 px",
         choices=("", "wrn", "conv", "wide_resnet50_2"),

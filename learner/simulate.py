@@ -21,7 +21,7 @@ from learner.features import embed
 from learner.loop import advance
 from learner.oracles import answers
 from learner.project import LoopState, News, Query
-from learner.questions import PENULTIMATE, strategy_features
+from learner.questions import strategy_features
 from learner.rng import stream
 from learner.settings import Choice, as_dict
 
@@ -217,9 +217,8 @@ class _Record:
 
 
 def _selection(cell: Cell, dataset: datasets.Dataset) -> Selection:
-    """Nothing asked yet, among images as the strategies see them."""
-    text = "" if cell.settings.features == PENULTIMATE else cell.settings.features
-    embedding = embed(dataset.train, strategy_features(text, cell.method, dataset.train))
+    """Nothing asked yet, among images as the method sees them, else in pca: one space for all its strategies."""
+    embedding = embed(dataset.train, strategy_features("", cell.method, dataset.train))
     return Selection(dataset.train_classes, len(dataset.classes), torch.from_numpy(embedding))
 
 

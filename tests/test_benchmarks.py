@@ -93,6 +93,30 @@ def test_the_rows_of_a_run_are_kept_as_a_result(data, tmp_path):
     assert kept["columns"][6:8] == ["labels", "accuracy"]
     assert [row[6:8] for row in kept["rows"]] == [[row["labels"], round(row["accuracy"], 6)] for row in rows]
     assert kept["device"] == rows[0]["device"]
+    assert kept["revisions"] == sorted({row["revision"] for row in rows} - {""})
+    for name in ("preset", "oracle", "macro_f1", "coverage_radius"):
+        column = [row[kept["columns"].index(name)] for row in kept["rows"]]
+        assert column == [row[name] if isinstance(row[name], str) else round(row[name], 6) for row in rows]
+
+
+def test_kept_rows_tell_presets_apart_and_those_of_an_older_run_say_nothing(tmp_path):
+    row = {
+        "cell": "a", "round": 0, "rounds": 1, "dataset": "digits", "method": "fixmatch", "features": "",
+        "strategy": "random", "query_size": 0, "seed": 0, "labels": 10, "accuracy": 1 / 3, "balanced_accuracy": 0.5,
+        "classes_seen": 4, "total_variation": 0.1, "select_seconds": 0.2, "device": "one core", "versions": {},
+    }  # fmt: skip
+    newer = {"preset": "paper", "oracle": "ground-truth", "macro_f1": 0.25, "coverage_radius": 2.0}
+    rows = [row, *(row | newer | {"cell": name, "revision": name, "preset": name} for name in ("paper", "study-2021"))]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    (tmp_path / "run" / "run.json").write_text("{}")
+    run_script("keep.py", str(tmp_path / "run"), "name", "--out", str(tmp_path))
+    kept = json.loads((tmp_path / "name.json").read_text())
+    found = [dict(zip(kept["columns"], each, strict=True)) for each in kept["rows"]]
+    assert [each["preset"] for each in found] == [None, "paper", "study-2021"]
+    assert [each["macro_f1"] for each in found] == [None, 0.25, 0.25]
+    assert [each["accuracy"] for each in found] == [0.333333] * 3
+    assert kept["revisions"] == ["paper", "study-2021"]
 
 
 @pytest.mark.slow

@@ -149,12 +149,12 @@ def half_width(point: Point) -> float:
 
 def plot_clusters(distances: Sequence[float], eps: float, sizes: Sequence[int], path: Path, title: str) -> None:
     """The elbow plot, with the distance that was taken, and the sizes of the clusters; writes a PNG."""
-    figure, (elbow, bars) = _figure(2, 9, 3.6)
+    figure, (elbow, bars) = _figure(2, 10, 3.8 + 0.2 * title.count("\n"))
     elbow.plot(distances)
     if np.isfinite(eps):
         elbow.axhline(eps, color="black", linewidth=0.8, linestyle="--")
-    elbow.set(xlabel="images, by that distance", ylabel="distance to the neighbour that makes a core")
+    elbow.set(xlabel="images, by that distance", ylabel="distance that makes a core")
     bars.bar(np.arange(1, len(sizes) + 1), sizes)
     bars.set(xlabel="clusters, the largest first", ylabel="images")
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize="medium")
     figure.savefig(path, dpi=120)

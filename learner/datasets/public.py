@@ -5,11 +5,15 @@ file against its known MD5 sum before it is read, so that nothing else is ever u
 """
 
 import os
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from learner.config import DatasetSettings
 from learner.data import ByteArray
@@ -23,6 +27,7 @@ FILES = {
     "SVHN": "train_32x32.mat and test_32x32.mat",
 }
 TESTED = {40927: 10_000, 41983: 10_000, 41081: 26_032}  # images of the canonical test sets that OpenML has merged
+CHUNK = 4096  # rows that are looked at at once
 SHARE = 0.2  # of any other set is held out
 # digits and letters on OpenML: optdigits, MNIST, EMNIST, SVHN, Kuzushiji-MNIST and -49. Names of classes cannot tell:
 # there CIFAR-10's are 0 to 9 as well
@@ -94,14 +99,40 @@ def openml(argument: str, settings: DatasetSettings) -> Source:
         number = int(argument)
     except ValueError:
         raise DatasetError(f"openml:{argument} is no number of a data set; openml:40927 is CIFAR-10") from None
-    features, targets = _fetched(number)
-    values, classes = np.unique(np.asarray(targets).astype(str), return_inverse=True)
+    table, targets = _table(number)
+    values, classes = np.unique(targets, return_inverse=True)
     order = sorted(range(len(values)), key=lambda i: (len(values[i]), values[i]))  # 2 before 10
     place = np.argsort(order)
     names = tuple(str(values[i]) for i in order)
-    pixels = squares(features, f"openml:{number}")
+    pixels = squares(table, f"openml:{number}")
     part = Part(pixels, place[classes].astype(np.int64))
     return Source(names, part, held=TESTED.get(number, SHARE), flip=number not in DIGITS)
+
+
+def _table(number: int) -> tuple[ByteArray, NDArray[np.str_]]:
+    """Features (N, F) and targets (N,). Read once: what lies on OpenML are numbers in text, which take minutes."""
+    path = data_dir() / "openml" / f"{number}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return kept["features"], kept["targets"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        pass  # not there, or damaged
+    features, targets = _fetched(number)
+    table, names = octets(features, f"openml:{number}"), np.asarray(targets).astype(str)
+    with suppress(OSError):  # a disk that is full costs the copy and nothing else
+        _keep(path, features=table, targets=names)
+    return table, names
+
+
+def _keep(path: Path, **arrays: NDArray[Any]) -> None:
+    """The file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid.uuid4().hex}.npz")
+    try:
+        np.savez(part, **arrays)  # type: ignore[arg-type]
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _fetched(number: int) -> tuple[Any, Any]:
@@ -121,9 +152,20 @@ def _fetched(number: int) -> tuple[Any, Any]:
         ) from None
 
 
-def squares(features: Any, name: str) -> ByteArray:
-    """(N, C x S x S) of 0 to 255, channel by channel, C = 3 or 1 -> (N, S, S, 3). DatasetError for another shape."""
-    table = np.asarray(features)
+def octets(table: Any, name: str) -> ByteArray:
+    """(N, F) of 0 to 255, rounded, part by part: a second table of floats need not fit. DatasetError for others."""
+    table = np.asarray(table)
+    found = np.empty(table.shape, np.uint8)
+    for start in range(0, len(table), CHUNK):
+        part = table[start : start + CHUNK]
+        if not ((part >= 0) & (part <= 255)).all():  # nor is NaN
+            raise DatasetError(f"{name} has features outside of 0 to 255, which are no pixels")
+        found[start : start + CHUNK] = np.rint(part)
+    return found
+
+
+def squares(table: ByteArray, name: str) -> ByteArray:
+    """(N, C x S x S), channel by channel, C = 3 or 1 -> (N, S, S, 3). DatasetError for another shape."""
     width = table.shape[1] if table.ndim == 2 else 0
     for channels in (3, 1):
         side = round((width / channels) ** 0.5)
@@ -131,7 +173,5 @@ def squares(features: Any, name: str) -> ByteArray:
             break
     else:
         raise DatasetError(f"{name} has rows of {width} features, which are no square image of one or three channels")
-    if not np.isfinite(table).all() or table.min() < 0 or table.max() > 255:
-        raise DatasetError(f"{name} has features outside of 0 to 255, which are no pixels")
-    pixels = np.rint(table).astype(np.uint8).reshape(-1, channels, side, side).transpose(0, 2, 3, 1)
+    pixels = table.reshape(-1, channels, side, side).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))

@@ -36,9 +36,8 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
     """Train `net`; the averaged copy predicts."""
     finish = partial(_classifier, task, settings, device)
     steps = settings.steps or (300 if scratch.is_small(task.images) else 2000)
-    recipe, usual = (_adamw, 0.004) if scratch.is_plain(task, settings) else (_sgd, 0.03)
-    rate = settings.learning_rate or usual
-    optimizer, schedule = recipe(net, settings, rate, steps)
+    steps = scratch.length(steps, settings.epochs, len(labeled_ids(task)[0]), settings.batch_size)
+    optimizer, schedule = _descent(net, settings, settings.optimizer or _usual(task, settings), steps)
     averaged = scratch.averaged(net, settings.ema_decay, steps)
     rng = task.stream("data")
     batches = Batches(task, settings, generator(rng), device)
@@ -50,15 +49,20 @@ def _fit(net: Any, task: Task, settings: BasicSettings, device: torch.device) ->
         return finish(training.run(lambda: Said(descend(net, optimizer, *next(batches), settings.label_smoothing))))
 
 
-def _adamw(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:
-    return scratch.one_cycle(net, 0.05 if settings.weight_decay < 0 else settings.weight_decay, rate, steps)
+def _usual(task: Task, settings: BasicSettings) -> str:
+    """The optimiser where none is set."""
+    return "adamw" if scratch.is_plain(task, settings) else "sgd"
 
 
-def _sgd(net: Any, settings: BasicSettings, rate: float, steps: int) -> Recipe:
-    """For residual nets, as the literature trains them."""
-    decay = 5e-4 if settings.weight_decay < 0 else settings.weight_decay
-    optimizer = torch.optim.SGD(scratch.groups(net, decay), lr=rate, momentum=0.9, nesterov=True)
-    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+def _descent(net: Any, settings: BasicSettings, optimizer: str, steps: int) -> Recipe:
+    """SGD with Nesterov momentum 0.9, or Adam, the rate falling as a cosine. Or one cycle."""
+    usual = (0.004, 0.05) if optimizer == "adamw" else (0.03, 5e-4)
+    rate = settings.learning_rate or usual[0]
+    decay = usual[1] if settings.weight_decay < 0 else settings.weight_decay
+    if optimizer == "adamw":
+        return scratch.one_cycle(net, decay, rate, steps)
+    found = scratch.descent(scratch.groups(net, decay), optimizer, rate)
+    return found, torch.optim.lr_scheduler.CosineAnnealingLR(found, steps)
 
 
 class Batches:

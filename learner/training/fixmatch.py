@@ -105,10 +105,7 @@ def _descent(net: Any, settings: FixmatchSettings, steps: int) -> Recipe:
     if settings.optimizer == "adamw":
         return scratch.one_cycle(net, settings.weight_decay, settings.learning_rate, steps)
     decayed = scratch.groups(net, settings.weight_decay)
-    rate = settings.learning_rate
-    optimizer: torch.optim.Optimizer = torch.optim.Adam(decayed, lr=rate)
-    if settings.optimizer == "sgd":
-        optimizer = torch.optim.SGD(decayed, lr=rate, momentum=0.9, nesterov=True)
+    optimizer = scratch.descent(decayed, settings.optimizer, settings.learning_rate)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: math.cos(7 * math.pi * k / (16 * steps)))
 
 

@@ -1,5 +1,6 @@
 """What the methods share that train a net from nothing: the net, its weight decay, its average, its data."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -94,6 +95,18 @@ def one_cycle(net: nn.Module, decay: float, rate: float, steps: int) -> Recipe:
     """For the plain net: AdamW, the rate rising for a third of the steps, then falling to nothing."""
     optimizer = torch.optim.AdamW(groups(net, decay), lr=rate)
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1)
+
+
+def descent(groups: list[dict[str, Any]], name: str, rate: float) -> torch.optim.Optimizer:
+    """adam, or sgd, with Nesterov momentum 0.9, as the literature trains residual nets."""
+    if name == "adam":
+        return torch.optim.Adam(groups, lr=rate)
+    return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+
+
+def length(steps: int, epochs: int, labels: int, batch: int) -> int:
+    """Training steps: `steps`, or as many as so many passes over the labels take, where these are more."""
+    return max(steps, math.ceil(epochs * labels / batch))
 
 
 def averaged(net: nn.Module, decay: float, steps: int) -> AveragedModel:

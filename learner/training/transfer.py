@@ -53,13 +53,14 @@ def _fit(net: Any, task: Task, settings: TransferSettings, device: torch.device)
     images = torch.from_numpy(task.images.sized(ids, net.size)[0]).to(device)  # (n, H, W, 3) uint8
     classes = torch.from_numpy(labels).to(device)
     _fit_scale(net, images)
-    optimizer, schedule = _descent(net, settings)
-    averaged = scratch.averaged(net, settings.ema_decay, settings.steps)
+    steps = scratch.length(settings.steps, settings.epochs, len(ids), settings.batch_size)
+    optimizer, schedule = _descent(net, settings, steps)
+    averaged = scratch.averaged(net, settings.ema_decay, steps)
     rng = task.stream("data")
     draws = generator(rng)
     rows = scratch.Shuffled(len(ids), settings.batch_size, draws)
     training = Training(
-        task, settings, net, optimizer, schedule, averaged, draws, device, settings.steps, settings.batch_size,
+        task, settings, net, optimizer, schedule, averaged, draws, device, steps, settings.batch_size,
         finish, {"rows": rows},
     )  # fmt: skip
 
@@ -79,16 +80,16 @@ def _fit_scale(net: Backbone, images: Tensor) -> None:
     net.train().fit_scale(first)
 
 
-def _descent(net: Backbone, settings: TransferSettings) -> Recipe:
+def _descent(net: Backbone, settings: TransferSettings, steps: int) -> Recipe:
     """AdamW, or Adam; the rate rises for the first steps, then falls as a cosine."""
     rates = ((net.net, settings.learning_rate * settings.backbone_rate), (net.head, settings.learning_rate))
     groups = [{**group, "lr": rate} for part, rate in rates for group in scratch.groups(part, settings.weight_decay)]
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
     optimizer = kind(groups, lr=settings.learning_rate)
-    warm = max(1, round(settings.warmup * settings.steps))
+    warm = max(1, round(settings.warmup * steps))
 
     def share(done: int) -> float:
-        fallen = (done - warm) / (settings.steps - warm + 1)
+        fallen = (done - warm) / (steps - warm + 1)
         return (done + 1) / warm if done < warm else (1 + math.cos(math.pi * fallen)) / 2
 
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)

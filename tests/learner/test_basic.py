@@ -12,7 +12,7 @@ from learner.config import BasicSettings
 from learner.data import ImageSet
 from learner.errors import BadSetting, Cancelled, NoDropout, NotFinite, TooFewLabels
 from learner.training import Task, fit
-from learner.training.basic import train
+from learner.training.basic import _descent, train
 
 QUICK = BasicSettings(width=1, steps=30, batch_size=16)
 
@@ -102,6 +102,43 @@ def test_zero_chooses_net_and_steps_by_the_size_of_the_images():
     assert [event.total for event in events] == [300, 2000]
     assert train(shades(), QUICK).net.kind == "conv"
     assert train(shades(), replace(QUICK, depth=10, steps=2)).net.arguments["depth"] == 10
+
+
+@pytest.mark.parametrize(
+    ("epochs", "total"),
+    [(0, 3), (1, 3), (5, 15)],  # twelve labels in batches of four: three steps a pass
+)
+def test_epochs_are_passes_over_the_labels_where_they_take_more_than_the_steps(epochs, total):
+    events = []
+    train(shades(report=events.append), replace(QUICK, steps=3, epochs=epochs, batch_size=4))
+    assert events[-1].total == total
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kind"),
+    [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)],
+)
+def test_an_optimiser_that_is_set_trains_with_its_rate_and_decay(optimizer, kind):
+    usual = (0.004, 0.05) if optimizer == "adamw" else (0.03, 5e-4)
+    for values, (rate, decay) in (({}, usual), ({"learning_rate": 0.1, "weight_decay": 0.2}, (0.1, 0.2))):
+        found, schedule = _descent(torch.nn.Linear(2, 2), replace(QUICK, **values), optimizer, 100)
+        assert type(found) is kind
+        assert found.param_groups[0]["weight_decay"] == decay
+        rates = []
+        for _ in range(100):
+            rates.append(found.param_groups[0]["lr"])
+            found.step()
+            schedule.step()
+        assert max(rates) == pytest.approx(rate, rel=0.01)
+        if optimizer != "adamw":  # which rises first
+            assert rates == pytest.approx([rate * (1 + math.cos(math.pi * k / 100)) / 2 for k in range(100)])
+
+
+def test_each_optimiser_trains_another_net_and_the_plain_net_has_adamw_where_none_is_set():
+    found = {name: weights(train(shades(), replace(QUICK, optimizer=name))) for name in ("", "sgd", "adam", "adamw")}
+    assert torch.equal(found[""], found["adamw"])
+    assert not torch.equal(found["sgd"], found["adam"])
+    assert not torch.equal(found["adam"], found["adamw"])
 
 
 def test_predictions_are_those_of_the_averaged_net_in_evaluation_mode():

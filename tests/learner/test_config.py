@@ -51,6 +51,18 @@ def test_a_preset_lies_between_the_defaults_and_what_is_said():
     assert (paper.steps, paper.norm_momentum, paper.dropout, paper.mu) == (1_048_576, 0.001, 0.0, 7)
     study = resolve(SslSettings, {"preset": "paper"}, {"preset": "study-2021", "learning_rate": 0.01})
     assert (study.optimizer, study.weight_decay, study.learning_rate) == ("adam", 0.005, 0.01)
-    assert resolve(SslSettings).architecture == "wide_resnet50_2"
     with pytest.raises(BadSetting, match="choose from , paper, study-2021, quick"):
         resolve(FixmatchSettings, {"preset": "best"})
+
+
+@pytest.mark.parametrize("preset", ["", *FixmatchSettings.presets])
+def test_ssl_has_the_net_of_the_study_whatever_the_preset(preset):
+    assert resolve(SslSettings, {"preset": preset}).architecture == "wide_resnet50_2"
+    assert resolve(SslSettings, {"preset": preset, "architecture": "conv"}).architecture == "conv"
+
+
+def test_the_preset_of_the_study_is_its_net_from_scratch_with_its_rates():
+    found = resolve(BasicSettings, {"preset": "study-2021"}, {"weight_decay": 0.01})
+    assert (found.architecture, found.optimizer, found.learning_rate, found.weight_decay) == (
+        "wide_resnet50_2", "adam", 0.03, 0.01,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from torchvision import datasets as published
 
 from learner import datasets
 from learner.datasets import load
-from learner.datasets.public import data_dir, squares
+from learner.datasets.public import data_dir, octets, squares
 from learner.datasets.source import tailed
 from learner.errors import DatasetError
 
@@ -79,7 +79,7 @@ def test_without_a_variable_files_lie_in_the_users_cache(monkeypatch):
     assert data_dir().parts[-3:] == (".cache", "annotator", "datasets")
 
 
-def test_a_table_of_openml_is_split_stratified_by_the_seed(monkeypatch):
+def test_a_table_of_openml_is_split_stratified_by_the_seed(folder, monkeypatch):
     fake_openml(monkeypatch)
     found = load("openml:999", 3)
     assert found.classes == tuple("0123456789")
@@ -102,7 +102,7 @@ def test_digits_are_not_mirrored_wherever_they_come_from(folder, monkeypatch):
 
 
 @pytest.mark.long
-def test_the_sets_of_the_study_hold_out_what_the_papers_do(monkeypatch):
+def test_the_sets_of_the_study_hold_out_what_the_papers_do(folder, monkeypatch):
     fake_openml(monkeypatch, 30_000)
     assert len(load("openml:40927").test) == 10_000
     thinned = load("openml:40927@modified")
@@ -110,7 +110,7 @@ def test_the_sets_of_the_study_hold_out_what_the_papers_do(monkeypatch):
     assert sorted(np.bincount(thinned.train_classes)) == [200] * 5 + [2000] * 5
 
 
-def test_openml_without_a_network_says_so(monkeypatch):
+def test_openml_without_a_network_says_so(folder, monkeypatch):
     def unreachable(**asked):
         raise OSError("no route to host")
 
@@ -121,15 +121,61 @@ def test_openml_without_a_network_says_so(monkeypatch):
         load("openml:seven")
 
 
+def test_a_table_of_openml_is_read_once_and_kept_as_bytes(folder, monkeypatch):
+    fake_openml(monkeypatch)
+    first = load("openml:999")
+    with np.load(folder / "openml" / "999.npz") as kept:
+        assert (kept["features"].dtype, kept["features"].shape) == (np.uint8, (120, 3072))
+        assert kept["targets"].tolist() == [str(n % 10) for n in range(120)]
+
+    def asked(**what):
+        raise AssertionError("it is asked for again")
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", asked)
+    datasets._source.cache_clear()  # as another process
+    again = load("openml:999")
+    assert again.classes == first.classes
+    for part in ("train", "test"):
+        old, new = (getattr(found, part) for found in (first, again))
+        assert (old.take(old.ids) == new.take(new.ids)).all()
+        assert (getattr(first, f"{part}_classes") == getattr(again, f"{part}_classes")).all()
+    assert [path.name for path in (folder / "openml").iterdir()] == ["999.npz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
+def test_a_kept_table_that_is_damaged_is_read_again(folder, monkeypatch, content):
+    fake_openml(monkeypatch)
+    path = folder / "openml" / "999.npz"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert len(load("openml:999").train) == 96
+    with np.load(path) as kept:
+        assert len(kept["features"]) == 120
+
+
+def test_a_table_that_cannot_be_kept_is_read_all_the_same(folder, monkeypatch):
+    fake_openml(monkeypatch)
+    (folder / "openml").write_text("a file where the folder should be")
+    assert len(load("openml:999").train) == 96
+
+
+def test_a_table_becomes_bytes_part_by_part_as_at_once(monkeypatch):
+    monkeypatch.setattr("learner.datasets.public.CHUNK", 3)
+    table = np.random.default_rng(0).uniform(0, 255, (8, 12))
+    assert (octets(table, "x") == np.rint(table).astype(np.uint8)).all()
+    for wrong in (256.0, -0.5, np.nan):
+        table[7, 3] = wrong  # in the last part
+        with pytest.raises(DatasetError, match="x has features outside of 0 to 255"):
+            octets(table, "x")
+
+
 def test_rows_are_squares_channel_by_channel():
-    rgb = np.arange(12).reshape(1, 12)
+    rgb = np.arange(12, dtype=np.uint8).reshape(1, 12)
     assert squares(rgb, "x")[0, 0, 0].tolist() == [0, 4, 8]
     assert squares(rgb, "x")[0, 1, 0].tolist() == [2, 6, 10]
-    assert squares(np.arange(16).reshape(1, 16), "x")[0, 1, 1].tolist() == [5, 5, 5]
+    assert squares(np.arange(16, dtype=np.uint8).reshape(1, 16), "x")[0, 1, 1].tolist() == [5, 5, 5]
     with pytest.raises(DatasetError, match="rows of 7 features"):
-        squares(np.zeros((2, 7)), "x")
-    with pytest.raises(DatasetError, match="outside of 0 to 255"):
-        squares(np.full((2, 12), 256.0), "x")
+        squares(np.zeros((2, 7), np.uint8), "x")
 
 
 @given(st.integers(2, 12), st.integers(20, 60), st.sampled_from([10, 50, 100, 200]), st.integers(0, 9))

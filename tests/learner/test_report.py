@@ -154,12 +154,16 @@ def test_labels_of_each_class_are_means_over_seeds():
 
 def test_features_that_were_measured_stand_in_the_report(out, tmp_path):
     path = tmp_path / "features.csv"
-    path.write_text("features,knn_cosine,knn_cosine_std,nmi,not_measured\npca,0.9312,0.01,0.71234,\ntimm:x,,,,no net\n")
+    path.write_text(
+        "features,knn_cosine,knn_cosine_std,nmi,not_measured\npca,0.9312,0.01,0.71234,\n"
+        "timm:x,not measured,not measured,not measured,no net\ntimm:y,,,,none\n"  # of an older version
+    )
     result = CliRunner().invoke(main, ["report", str(out.parent), "-o", str(tmp_path), "--features", str(path)])
     assert result.exit_code == 0, result.output
     said = (tmp_path / "report.md").read_text()
     assert "| pca | 93.1 | 0.712 |" in said
     assert "| timm:x | not measured | not measured |" in said
+    assert "| timm:y | not measured | not measured |" in said
     assert "timm:x: no net." in said
 
 

@@ -13,6 +13,7 @@ from learner.acquisition.selection import Selection
 from learner.config import BasicSettings, LoopSettings, PropagateSettings
 from learner.datasets import load
 from learner.events import Predicted
+from learner.features import embed, parse
 from learner.settings import Choice
 from learner.simulate import Cell, run_cell
 
@@ -52,6 +53,30 @@ def test_a_simulation_says_what_was_asked_and_what_it_looks_like():
     assert all(c["coverage_radius"] < r["coverage_radius"] for c, r in zip(coreset, random, strict=True))
     assert all(0 <= row["total_variation"] <= 1 for row in random + coreset)
     assert "noise, eps" in rows("dbscan")[0]["asked_note"]
+
+
+def test_all_strategies_of_a_method_are_measured_in_one_space():
+    """What a strategy looks at is no measure for the others: here it is pca, because `basic` sees no features."""
+    digits = load("digits", 0)
+    few = replace(
+        digits, train=digits.train.only(digits.train.ids[:10]), train_classes=digits.train_classes[:10],
+        test=digits.test.only(digits.test.ids[:10]), test_classes=digits.test_classes[:10],
+    )  # fmt: skip
+    method = Choice("basic", BasicSettings(steps=2, batch_size=4, width=1))
+
+    def first(name: str, features: str) -> tuple[list[int], float]:
+        settings = LoopSettings(
+            query_size=5, budget=10, tail_size=0, full_query_only=True, cold_start="random", features=features
+        )
+        rows = run_cell(Cell("digits", method, Choice(name, STRATEGIES[name].settings()), settings), dataset=few)
+        return rows[0]["asked"], rows[0]["coverage_radius"]
+
+    seen = embed(few.train, parse("pca"))
+    for name, features in (("random", ""), ("random", "pixels"), ("kmeans", "pixels")):
+        asked, radius = first(name, features)
+        picked = seen[few.train.positions(np.array(asked))]
+        away = np.linalg.norm(seen[:, None] - picked[None], axis=2).min(axis=1)
+        assert radius == pytest.approx(away.max(), rel=1e-3)
 
 
 def test_strategies_of_one_seed_train_the_same_first_net():

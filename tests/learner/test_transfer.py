@@ -1,6 +1,7 @@
 """Fine-tuning: what learns how fast, from which weights, on which pixels."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_a_backbone_at_rate_zero_stays_and_the_head_learns(tmp_path):
 
 def test_the_rate_rises_then_falls_and_the_backbones_is_a_share_of_the_heads():
     net = transfer._build(shades(), settings())
-    optimizer, schedule = transfer._descent(net, settings(steps=100, warmup=0.2, learning_rate=1.0))
+    optimizer, schedule = transfer._descent(net, settings(warmup=0.2, learning_rate=1.0), 100)
     rates = []
     for _ in range(100):
         rates.append([group["lr"] for group in optimizer.param_groups])
@@ -58,9 +59,18 @@ def test_the_rate_rises_then_falls_and_the_backbones_is_a_share_of_the_heads():
     assert head[20:] == pytest.approx([(1 + math.cos(math.pi * k / 81)) / 2 for k in range(80)])
 
 
+def test_epochs_are_passes_over_the_labels_where_they_take_more_than_the_steps():
+    totals = []
+    for epochs in (0, 3):
+        events = []
+        transfer.train(replace(shades(), report=events.append), settings(steps=2, batch_size=4, epochs=epochs))
+        totals.append(events[-1].total)
+    assert totals == [2, 9]  # twelve labels
+
+
 def test_every_weight_is_in_one_group():
     net = transfer._build(shades(), settings())
-    optimizer, _ = transfer._descent(net, settings())
+    optimizer, _ = transfer._descent(net, settings(), 30)
     learning = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(learning) == sorted(id(p) for p in net.parameters())
 

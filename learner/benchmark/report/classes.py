@@ -71,7 +71,7 @@ def features_table(path: Path) -> Table:
 
 def _score(line: Mapping[str, str | None], key: str) -> str:
     """In percent what is a share of images."""
-    if not line.get(key):
+    if line.get(key) in (None, "", "not measured"):
         return "not measured"
     value = float(line[key] or "")
     return f"{100 * value:.1f}" if key.startswith(("knn", "recognition")) else f"{value:.3f}"
