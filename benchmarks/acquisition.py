@@ -138,6 +138,7 @@ def _coreset(picks: int) -> Task:
         OURS: centers_ours,
         "scikit-activeml": peers.centers_activeml,
         "deep-active-learning": peers.centers_matrix,
+        "TypiClust's repository": peers.centers_official,
         "one product a pick": peers.centers_plain,
     }
     bound = {way: lambda n, setup=setup: setup(n, picks) for way, setup in ways.items()}
@@ -155,7 +156,8 @@ TASKS = {
                         "its authors": peers.typical_official})],
     "badge": [_badge(10), _badge(1)],
     "probcover": [Task("ProbCover, d = 384, 100 picks", "covered",
-                       {OURS: cover_ours, "scikit-activeml": peers.cover_activeml})],
+                       {OURS: cover_ours, "scikit-activeml": peers.cover_activeml,
+                        "its authors": peers.cover_official})],
 }  # fmt: skip
 QUANTITIES: dict[str, Callable[[int], Tensor]] = {
     "probs": lambda n: (2 * torch.randn(n, 10)).softmax(dim=1),

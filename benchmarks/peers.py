@@ -10,7 +10,7 @@ import io
 import os
 import subprocess
 import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,6 +29,7 @@ PACKAGES = {
     "baal": "baal", "batchbald_redux": "batchbald_redux", "toma": "toma", "skactiveml": "scikit-activeml",
     "faiss": "faiss-cpu", "pandas": "pandas",
 }  # fmt: skip
+MADE = {"DATASET": {"NAME": "made"}, "RNG_SEED": 0}  # what their code asks of its configuration
 REPOSITORIES = ("TypiClust", "deep-active-learning")  # of avihu111 and ej0cl6
 
 
@@ -90,6 +91,19 @@ def centers_matrix(n: int, picks: int) -> Any:
     return run, lambda rows: float(away(x, [0, *rows]).max())
 
 
+def centers_official(n: int, picks: int) -> Any:
+    """The greedy form in TypiClust's repository, a product a pick; it wants a graphics card and gets the processor."""
+    module = _of_typiclust("Sampling")
+    x, sampler = embedding(n, 512), object.__new__(module.CoreSetMIPSampling)  # without its look for a card
+    sampler.isMIP, sampler.cfg = False, SimpleNamespace(ACTIVE_LEARNING=SimpleNamespace(BUDGET_SIZE=min(picks, n // 2)))
+
+    def run() -> list[int]:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            return [row + 1 for row in sampler.greedy_k_center(x[:1], x[1:])[0]]
+
+    return run, lambda rows: float(away(x, [0, *rows]).max())
+
+
 def clusters_sklearn(n: int) -> Any:
     from sklearn.cluster import KMeans
 
@@ -110,17 +124,23 @@ def typical_official(n: int) -> Any:
     import faiss
 
     faiss.index_cpu_to_all_gpus = lambda index: index
-    x = embedding(n, 384)
-    packages = {"pycls": "deep-al", "pycls.al": "deep-al", "pycls.datasets": "deep-al", "pycls.datasets.utils": ""}
-    module = _from_clone("TypiClust", packages, "pycls.al.typiclust")
+    x, module = embedding(n, 384), _of_typiclust("typiclust")
     module.ds_utils.load_features = lambda *which: x
-    cfg = {"DATASET": {"NAME": "made"}, "RNG_SEED": 0}
 
     def run() -> Any:
         with redirect_stdout(io.StringIO()):
-            return module.TypiClust(cfg, np.arange(0), np.arange(n), min(100, n // 20)).select_samples()[0]
+            return module.TypiClust(MADE, np.arange(0), np.arange(n), min(100, n // 20)).select_samples()[0]
 
     return run, lambda rows: float(away(x, rows).mean())
+
+
+def _of_typiclust(module: str) -> ModuleType:
+    """One of its strategies, on the processor, without its models."""
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
+    sys.modules["pycls.al.vaal_util"] = stub = ModuleType("pycls.al.vaal_util")
+    stub.train_vae_disc = None  # type: ignore[attr-defined]
+    packages = {"pycls": "deep-al", "pycls.al": "deep-al", "pycls.datasets": "deep-al", "pycls.datasets.utils": ""}
+    return _from_clone("TypiClust", packages, f"pycls.al.{module}")
 
 
 def _from_clone(name: str, packages: dict[str, str], module: str) -> ModuleType:
@@ -139,6 +159,20 @@ def cover_activeml(n: int) -> Any:
 
     x, strategy = embedding(n, 384), ProbCover(n_classes=10, deltas=[RADIUS], random_state=0)
     run = lambda: strategy.query(x, np.full(n, np.nan), batch_size=min(100, n // 2))  # noqa: E731
+    return run, lambda rows: float((away(x, rows) <= RADIUS).float().mean())
+
+
+def cover_official(n: int) -> Any:
+    """ProbCover by its authors, in TypiClust's repository. It looks at whole blocks of 500 images."""
+    n = max(n, 500)
+    x, module = embedding(n, 384), _of_typiclust("prob_cover")
+    module.ds_utils.load_features = lambda *which: x
+
+    def run() -> Any:
+        with redirect_stdout(io.StringIO()):
+            cover = module.ProbCover(MADE, np.arange(0), np.arange(n), min(100, n // 2), RADIUS)
+            return cover.select_samples()[0]
+
     return run, lambda rows: float((away(x, rows) <= RADIUS).float().mean())
 
 
