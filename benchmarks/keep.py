@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from machine import RESULTS
 
-from learner.benchmark.run import ABOUT, read
+from learner.benchmark.run import ABOUT, of_last_command, read
 from learner.benchmark.run import RESULTS as ROWS
 
 KEPT = (
@@ -25,8 +25,9 @@ KEPT = (
 @click.argument("name")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=RESULTS)
 def main(run: Path, name: str, out: Path) -> None:
-    rows = read(run / ROWS)
     about = json.loads((run / ABOUT).read_text())
+    rows, _ = of_last_command(read(run / ROWS), about)
+    about.pop("cell_keys", None)
     where = {key: rows[0][key] for key in ("device", "versions")}
     kept = [[row[key] if not isinstance(row[key], float) else round(row[key], 6) for key in KEPT] for row in rows]
     lines = ",\n".join(json.dumps(row) for row in kept)
