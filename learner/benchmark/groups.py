@@ -158,7 +158,7 @@ def _apart(name: str, rows: Sequence[Row], by: str, inner: str) -> dict[str, lis
     outer = [fact for fact in differing if not fact.startswith(inner)]
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[", ".join([name, *_told(facts[row["cell"]], outer)])].append(row)
+        groups[", ".join([name, *_told(facts[row.get("cell", "")], outer)])].append(row)
     within = [fact for fact in differing if fact.startswith(inner)]
     return {said: _one_number(_once(_renamed(group, by, facts, within), by)) for said, group in groups.items()}
 
@@ -167,7 +167,7 @@ def _differing(rows: Sequence[Row], by: str, facts: Mapping[str, Facts]) -> list
     """Names of the settings that differ between rows of one arm, seed and number of labels."""
     seen: dict[tuple[Any, ...], list[Facts]] = defaultdict(list)
     for row in rows:
-        said = facts[row["cell"]]
+        said = facts[row.get("cell", "")]
         known = said | {SCHEDULE: ""} if is_all(row) else said  # all labels are all labels, however they were asked
         seen[row[by], row["seed"], row["labels"]].append(known)
     return sorted({
@@ -181,11 +181,11 @@ def _renamed(rows: Sequence[Row], by: str, facts: Mapping[str, Facts], names: Se
     values: dict[tuple[Any, str], set[str]] = defaultdict(set)
     for row in rows:
         for name in names:
-            values[row[by], name].add(facts[row["cell"]].get(name, ""))
+            values[row[by], name].add(facts[row.get("cell", "")].get(name, ""))
     found = []
     for row in rows:
         own = [name for name in names if len(values[row[by], name]) > 1]
-        said = ", ".join(_told(facts[row["cell"]], own))
+        said = ", ".join(_told(facts[row.get("cell", "")], own))
         found.append(row | {by: f"{row[by]} ({said})"} if said else row)
     return found
 
@@ -216,8 +216,9 @@ def _facts(rows: Iterable[Row]) -> dict[str, Facts]:
     """Cell -> what decided its rows, flat, as its first row says it."""
     found: dict[str, Facts] = {}
     for row in rows:
-        if row["cell"] not in found:
-            found[row["cell"]] = _of(row)
+        cell = row.get("cell", "")
+        if cell not in found:
+            found[cell] = _of(row)
     return found
 
 
