@@ -18,12 +18,13 @@ from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.engines import ENGINES, Finished, Kept, Report
 from learner.benchmark.engines.play import play
+from learner.benchmark.groups import by_setting
 from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.report.page import heading, main_value
 from learner.benchmark.run import RESULTS, Run, read
 from learner.benchmark.statistics import Comparison, compare, left_out, paired
 from learner.benchmark.study import Study
-from learner.benchmark.summary import Point, by_setting, curves
+from learner.benchmark.summary import Point, curves, spelled
 from learner.errors import LearnerError
 from learner.events import Event, RoundKept
 from learner.registry import lookup
@@ -87,7 +88,8 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
 def _describe(run: Run, study: Study, how: How, missing: list[tuple[str, str]]) -> None:
     """What the folder says of itself, from the beginning on."""
     facts = {"title": study.title, "question": study.question, "value": study.value, "command": how.command}
-    run.describe(facts | {"cells": len(study.cells)}, missing)
+    keys = {"cells": len(study.cells), "cell_keys": [cell.key for cell in study.cells]}
+    run.describe(facts | keys, missing)
 
 
 def _engine(how: How, settings: Any, dataset: datasets.Dataset | None) -> Engine:
@@ -146,11 +148,12 @@ def pictures(outcome: Outcome) -> list[Path]:
     groups = by_setting(outcome.rows)
     for number, (name, rows) in enumerate(groups.items(), 1):
         seeds = len({row["seed"] for row in rows})
-        found = {str(key[0]): points for key, points in curves(rows).items()}
+        value = _value(outcome, rows)
+        found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
         suffix = f"-{number}" if len(groups) > 1 else ""
         paths = [outcome.folder / f"curves{suffix}.png", outcome.folder / f"selection{suffix}.png"]
         title = heading(f"{name}, {seeds} seeds", outcome.command)
-        plot_curves(found, paths[0], title)
+        plot_curves(found, paths[0], title, value)
         plot_selection(rows, paths[1], f"what was asked: {title}")
         made += paths
     return made
@@ -247,9 +250,10 @@ def _table(found: dict[str, list[Point]], value: str, name: str, settings: int) 
     for strategy in found:
         table.add_column(strategy, justify="right")
     cells = {(strategy, point.labels): point for strategy, points in found.items() for point in points}
-    for labels in sorted({labels for _, labels in cells}):
+    budgets = {point.labels: spelled(point.labels, point.is_all) for point in cells.values()}
+    for labels in sorted(budgets):
         row = [cells.get((strategy, labels)) for strategy in found]
-        table.add_row(str(labels), *(f"{100 * p.mean:.1f} ± {100 * p.std:.1f}" if p else "" for p in row))
+        table.add_row(budgets[labels], *(f"{100 * p.mean:.1f} ± {100 * p.std:.1f}" if p else "" for p in row))
     return text(table, max(60, 14 * (len(found) + 1)))
 
 

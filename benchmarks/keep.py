@@ -13,7 +13,7 @@ from typing import Any
 import click
 from machine import RESULTS
 
-from learner.benchmark.run import ABOUT, read
+from learner.benchmark.run import ABOUT, of_last_command, read
 from learner.benchmark.run import RESULTS as ROWS
 
 KEPT = (
@@ -31,8 +31,9 @@ def _short(value: Any) -> Any:
 @click.argument("name")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=RESULTS)
 def main(run: Path, name: str, out: Path) -> None:
-    rows = read(run / ROWS)
     about = json.loads((run / ABOUT).read_text())
+    rows, _ = of_last_command(read(run / ROWS), about)
+    about.pop("cell_keys", None)
     where = {key: rows[0][key] for key in ("device", "versions")}
     where["revisions"] = sorted({row.get("revision", "") for row in rows} - {""})
     kept = [[_short(row.get(key)) for key in KEPT] for row in rows]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from learner import datasets
@@ -182,6 +183,7 @@ class _Record:
         self, cell: Cell, dataset: datasets.Dataset, report: Callable[[Event], None], kept: Sequence[RoundKept]
     ) -> None:
         self._cell, self._images, self._report = cell, dataset.train, report
+        self._per_class = np.bincount(dataset.train_classes, minlength=len(dataset.classes)).tolist()
         self.rows = [item.row for item in kept if item.row]
         self._selection = _selection(cell, dataset)
         for row in self.rows:
@@ -212,7 +214,7 @@ class _Record:
         asked = id_array(self._asked.ids)
         described = self._selection.add(self._images.positions(asked))
         spent = {"human_seconds": event.labels * self._cell.seconds_per_label, "select_seconds": self._chosen_in}
-        query = {"asked": asked.tolist(), "asked_note": self._asked.note}
+        query = {"asked": asked.tolist(), "asked_note": self._asked.note, "images_per_class": self._per_class}
         return self._cell.describe() | _row(event) | spent | asdict(described) | query
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from learner.benchmark.summary import Point, curves
+from learner.benchmark.summary import Point, curves, in_the_end, spelled
 
-IMBALANCED = ("@modified", "@longtail")  # words in the names of data sets
 # Okabe and Ito's colours, which colour-blind people tell apart, and a grey
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#B8A800")
 MARKERS = "osD^vP*XdhpH8"
@@ -20,17 +19,34 @@ PANELS = {
 }
 
 
-def plot_curves(curves: Mapping[str, Sequence[Point]], path: Path, title: str, value: str = "accuracy") -> None:
+def plot_curves(
+    curves: Mapping[str, Sequence[Point]],
+    path: Path,
+    title: str,
+    value: str = "accuracy",
+    full: Mapping[str, float] | None = None,
+) -> None:
     """A value against labels, linear and by their logarithm, one line per name, a band of 95 % for the mean.
 
+    `full`: the value of a name with all labels, a horizontal line in its colour.
     Writes a picture of the kind that its name ends in.
     """
     figure, panels = _figure(2, 12, 4.8)
     for axes, scale in zip(panels, ("linear", "log"), strict=True):
         _lines(axes, curves, 100)
+        _levels(axes, list(curves), full or {})
         axes.set(xlabel="labels", ylabel=f"{value.replace('_', ' ')} on the test set, %", xscale=scale)
     _log_ticks(panels[1], curves)
     _finish(figure, panels[0], path, title)
+
+
+def _levels(axes: Any, names: Sequence[str], full: Mapping[str, float]) -> None:
+    """What each name reaches with all labels."""
+    for number, name in enumerate(names):
+        if name in full:
+            axes.axhline(100 * full[name], color=_look(number)["color"], linewidth=1, linestyle=(0, (1, 2)))
+    if full:
+        axes.plot([], [], color="grey", linewidth=1, linestyle=(0, (1, 2)), label="with all labels")
 
 
 def plot_time(rows: Iterable[dict[str, Any]], path: Path, title: str, value: str = "accuracy") -> None:
@@ -60,9 +76,9 @@ def hours(rows: Sequence[Mapping[str, Any]], computing: bool) -> dict[str, dict[
 
 def _log_ticks(axes: Any, curves: Mapping[str, Sequence[Point]]) -> None:
     """The budgets themselves, where they are few."""
-    budgets = sorted({point.labels for points in curves.values() for point in points})
-    if len(budgets) <= 8:
-        axes.set_xticks(budgets, [str(labels) for labels in budgets])
+    named = {point.labels: spelled(point.labels, point.is_all) for points in curves.values() for point in points}
+    if len(named) <= 8:
+        axes.set_xticks(sorted(named), [named[labels] for labels in sorted(named)])
         axes.minorticks_off()
 
 
@@ -73,21 +89,21 @@ def plot_selection(rows: Iterable[dict[str, Any]], path: Path, title: str) -> No
     for panel, (value, label) in zip(axes, PANELS.items(), strict=False):
         _lines(panel, {str(key[0]): points for key, points in curves(rows, value=value).items()}, 1)
         panel.set(xlabel="labels", ylabel=label)
-    for number, (name, counts) in enumerate(_last_counts(rows).items()):
+    for number, (name, counts) in enumerate(last_counts(rows).items()):
         axes[-1].plot(np.arange(1, len(counts) + 1), counts, markersize=3, label=name, **_look(number))
-    axes[-1].set(xlabel="classes, the most frequent first", ylabel="labels in the end")
+    ends = {own[0]["labels"] for own in in_the_end(rows).values()}
+    ylabel = f"labels, of {min(ends)}" if len(ends) == 1 else "labels of each strategy in the end"
+    axes[-1].set(xlabel="classes, the most frequent first", ylabel=ylabel)
     axes[-1].grid(alpha=0.3)
     _finish(figure, axes[0], path, title)
 
 
-def _last_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """strategy -> (C,) labels of each class in the last round, descending, the mean over seeds."""
-    last = max(row["labels"] for row in rows)
-    found: dict[str, list[list[int]]] = {}
-    for row in rows:
-        if row["labels"] == last:
-            found.setdefault(str(row["strategy"]), []).append(sorted(row["labels_per_class"], reverse=True))
-    return {name: np.mean(counts, axis=0) for name, counts in found.items()}
+def last_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """strategy -> (C,) labels of each class in the end, descending, the mean over seeds: `in_the_end`."""
+    counts = {
+        name: [sorted(row["labels_per_class"], reverse=True) for row in own] for name, own in in_the_end(rows).items()
+    }
+    return {name: np.mean(each, axis=0) for name, each in counts.items()}
 
 
 def _figure(number: int, width: float, height: float) -> tuple[Any, Sequence[Any]]:

@@ -36,6 +36,18 @@ def read(path: Path) -> list[Row]:
     return [row for rows in cells.values() if _is_complete(list(rows.values())) for row in rows.values()]
 
 
+def of_last_command(rows: Sequence[Row], about: Mapping[str, Any]) -> tuple[list[Row], int]:
+    """Rows of the cells that the command of run.json named, and how many finished cells others left there.
+
+    All rows where run.json names none, as it did not before.
+    """
+    named = about.get("cell_keys")
+    if not isinstance(named, list):
+        return list(rows), 0
+    keys = set(map(str, named))
+    return [row for row in rows if row["cell"] in keys], len({row["cell"] for row in rows} - keys)
+
+
 def _is_complete(rows: Sequence[Row]) -> bool:
     return len(rows) == rows[0].get("rounds")
 

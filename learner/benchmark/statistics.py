@@ -7,7 +7,7 @@ between them are far less spread than the arms themselves.
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, takewhile
 from typing import Any, Literal
 
 import numpy as np
@@ -50,11 +50,16 @@ class PenaltyMatrix:
     arms: tuple[str, ...]
     matrix: Values  # (A, A), from 0 to `settings`
     settings: int
+    met: Values  # (A, A): in how many settings both arms stand
 
     @property
     def losses(self) -> dict[str, float]:
-        """How often each arm is beaten, averaged over all arms, itself included: the lower, the better."""
-        return dict(zip(self.arms, self.matrix.mean(axis=0).tolist(), strict=True))
+        """How often each arm is beaten, averaged over all arms, itself included: the lower, the better.
+
+        Two arms that met in some of the settings only count as if they had met in all.
+        """
+        shares = self.matrix / np.maximum(self.met, 1) * self.settings
+        return dict(zip(self.arms, shares.mean(axis=0).tolist(), strict=True))
 
 
 def by_arm(rows: Iterable[Mapping[str, Any]], by: str = "strategy", value: str = "accuracy") -> Arms:
@@ -126,19 +131,19 @@ def require_paired(arms: Arms) -> None:
         raise NotPaired("a comparison needs at least two seeds; run more")
 
 
-def paired(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int], list[int]]:
-    """Rows of the seeds that every strategy has, those seeds, and the others. All rows where none is shared."""
+def paired(rows: Sequence[dict[str, Any]], by: str = "strategy") -> tuple[list[dict[str, Any]], list[int], list[int]]:
+    """Rows of the seeds that every arm has, those seeds, and the others. All rows where none is shared."""
     seeds: dict[str, set[int]] = defaultdict(set)
     for row in rows:
-        seeds[str(row["strategy"])].add(row["seed"])
+        seeds[str(row[by])].add(row["seed"])
     every = set().union(*seeds.values())
     shared = set.intersection(*seeds.values()) if seeds else every
     return [row for row in rows if row["seed"] in (shared or every)], sorted(shared), sorted(every - shared)
 
 
-def left_out(seeds: Sequence[int]) -> str:
-    """How a message names the seeds that only some strategies have."""
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which not every strategy has"
+def left_out(seeds: Sequence[int], by: str = "strategy") -> str:
+    """How a message names the seeds that only some arms have."""
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, which not every {by} has"
 
 
 def shared_budgets(arms: Arms) -> list[int]:
@@ -208,23 +213,31 @@ def penalties(
     reference: str = "random",
     doubling: bool = True,
 ) -> PenaltyMatrix:
-    """Who beats whom, how often: Ash et al. 2020 (BADGE). Rows of one setting agree in the columns `settings`.
-
-    Budgets count until the reference, where there is one, has 99 % of its last value; with `doubling` only those
-    1, 2, 4, ... queries after the first. At each, a paired t-test below 0.05, uncorrected, decides by its sign.
-    Raises NotPaired for other seeds within a setting, LearnerError where no two arms meet.
-    """
+    """`penalty_matrix` of rows, which are of one setting where they agree in the columns `settings`."""
     groups: dict[tuple[Hashable, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[column] for column in settings)].append(row)
-    found = [by_arm(group, by, value) for group in groups.values()]
-    names = tuple(dict.fromkeys(arm for arms in found for arm in arms))
+    return penalty_matrix([by_arm(group, by, value) for group in groups.values()], reference, doubling)
+
+
+def penalty_matrix(settings: Sequence[Arms], reference: str = "random", doubling: bool = True) -> PenaltyMatrix:
+    """Who beats whom, how often: Ash et al. 2020 (BADGE).
+
+    Budgets count while the reference, where there is one, has at most 99 % of its last value, and the last one where
+    only that is above. With `doubling` only those at which the labels since the first have doubled. One at which all
+    arms have the same values, because they share its images (a common start, all labels), does not count. At each, a
+    paired t-test below 0.05, uncorrected, decides by its sign.
+    Raises NotPaired for other seeds within a setting, LearnerError where no two arms meet.
+    """
+    names = tuple(dict.fromkeys(arm for arms in settings for arm in arms))
     if len(names) < 2:
         raise LearnerError(f"a penalty matrix needs at least two arms; here is only {', '.join(names) or 'none'}")
-    total = np.zeros((len(names), len(names)))
-    for arms in found:
+    total, met = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
+    for arms in settings:
         total += _beaten(arms, names, _checkpoints(arms, reference, doubling))
-    return PenaltyMatrix(names, total, len(found))
+        there = np.array([name in arms for name in names])
+        met += np.outer(there, there)
+    return PenaltyMatrix(names, total, len(settings), met)
 
 
 def _beaten(arms: Arms, names: Sequence[str], budgets: Sequence[int]) -> Values:
@@ -242,15 +255,32 @@ def _beaten(arms: Arms, names: Sequence[str], budgets: Sequence[int]) -> Values:
 
 
 def _checkpoints(arms: Arms, reference: str, doubling: bool) -> list[int]:
-    """The budgets that count."""
+    """The budgets that count, at least one."""
     budgets = shared_budgets(arms)
-    chosen = budgets
-    if doubling and len(budgets) > 1:
-        chosen = [budgets[2**k] for k in range(32) if 2**k < len(budgets)]
-    if reference in arms:
-        means = {labels: _column(arms[reference], labels).mean() for labels in budgets}
-        chosen = [labels for labels in chosen if means[labels] <= SATURATED * means[budgets[-1]]] or chosen[:1]
-    return chosen
+    own = [labels for labels in budgets if not _is_level(arms, labels)] or budgets
+    chosen = [labels for labels in own if not doubling or labels in _doubled(budgets)] or own
+    if reference not in arms:
+        return chosen
+    means = {labels: _column(arms[reference], labels).mean() for labels in budgets}
+    rising = list(takewhile(lambda labels: means[labels] <= SATURATED * means[budgets[-1]], budgets))
+    if rising == budgets[:-1]:  # it still rose when the run ended
+        return chosen
+    return [labels for labels in chosen if labels in rising] or chosen[:1]
+
+
+def _is_level(arms: Arms, labels: int) -> bool:
+    """Has every arm the same value there, seed by seed?"""
+    first, *others = (_column(seeds, labels) for seeds in arms.values())
+    return bool(others) and all(len(first) == len(other) and not minus(first, other).any() for other in others)
+
+
+def _doubled(budgets: Sequence[int]) -> list[int]:
+    """The first two, and each at which there are twice as many labels since the first as at the one before."""
+    found = list(budgets[:2])
+    for labels in budgets[2:]:
+        if labels - budgets[0] >= 2 * (found[-1] - budgets[0]):
+            found.append(labels)
+    return found
 
 
 def areas(seeds: dict[int, dict[int, float]], budgets: Sequence[int], axis: Axis) -> Values:

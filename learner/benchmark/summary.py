@@ -1,13 +1,11 @@
 """Mean and standard deviation over seeds."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-SETTING = ("dataset", "method", "preset", "features", "oracle", "query_size")  # strategies are compared within one
 
 
 @dataclass(frozen=True)
@@ -18,45 +16,47 @@ class Point:
     mean: float
     std: float  # 0 for a single seed
     n: int
+    is_all: bool = False  # every image of the training set has its label
 
 
 def curves(
-    rows: Iterable[dict[str, Any]], by: Sequence[str] = ("strategy",), value: str = "accuracy"
+    rows: Iterable[Mapping[str, Any]], by: Sequence[str] = ("strategy",), value: str = "accuracy"
 ) -> dict[tuple[Any, ...], list[Point]]:
     """Rows grouped by columns -> points by increasing number of labels, groups in the order they first appear."""
     groups: dict[tuple[Any, ...], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    whole: set[int] = set()
     for row in rows:
         groups[tuple(row[column] for column in by)][row["labels"]].append(row[value])
-    return {key: [_point(labels, found[labels]) for labels in sorted(found)] for key, found in groups.items()}
+        whole |= {row["labels"]} if row.get("all") else set()
+    return {
+        key: [_point(labels, found[labels], labels in whole) for labels in sorted(found)]
+        for key, found in groups.items()
+    }
 
 
-def _point(labels: int, values: list[float]) -> Point:
+def _point(labels: int, values: list[float], is_all: bool) -> Point:
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Point(labels, float(np.mean(values)), spread, len(values))
+    return Point(labels, float(np.mean(values)), spread, len(values), is_all)
 
 
-def by_setting(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Rows that may be compared with each other, under a name that says what is common to them.
+def spelled(labels: int, is_all: bool) -> str:
+    """How a table names a number of labels."""
+    return f"all ({labels})" if is_all else str(labels)
 
-    Rows without features, of strategies that look at none, stand in every setting that differs in nothing else.
+
+def in_the_end(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """strategy -> its rows at the largest number of labels that all strategies have; at its own largest without one.
+
+    All labels count only where there is nothing else: who asks for everything chooses nothing.
     """
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[tuple(row.get(column, "") for column in SETTING)].append(row)
-    at = SETTING.index("features")
-    found = {}
-    for key, group in groups.items():
-        bare = (*key[:at], "", *key[at + 1 :])
-        if key == bare and any(other != bare and (*other[:at], "", *other[at + 1 :]) == bare for other in groups):
-            continue
-        found[_name(key)] = group + (groups.get(bare, []) if key != bare else [])
-    return found
+        found[str(row["strategy"])].append(row)
+    numbers = {name: _chosen(own) or {row["labels"] for row in own} for name, own in found.items()}
+    shared = set.intersection(*numbers.values()) if numbers else set()
+    last = {name: max(shared or numbers[name]) for name in found}
+    return {name: [row for row in own if row["labels"] == last[name]] for name, own in found.items()}
 
 
-def _name(key: tuple[Any, ...]) -> str:
-    """What is said of a setting; what goes without saying is left out."""
-    said = dict(zip(SETTING, key, strict=True))
-    words = [said["dataset"], said["method"], said["preset"], said["features"]]
-    words += [said["oracle"]] if said["oracle"] not in ("", "ground-truth") else []
-    words += [f"{said['query_size']} at once"] if said["query_size"] else []
-    return ", ".join(str(word) for word in words if word)
+def _chosen(rows: Sequence[Mapping[str, Any]]) -> set[int]:
+    return {row["labels"] for row in rows if not row.get("all")}

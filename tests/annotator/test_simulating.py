@@ -23,7 +23,7 @@ from annotator.progress import Bars
 from learner.benchmark.absent import nets
 from learner.benchmark.engines import ENGINES, play, serial
 from learner.benchmark.study import cells, names
-from learner.datasets import DATASETS
+from learner.datasets import DATASETS, load
 from learner.errors import BadSetting, LearnerError, WeightsError
 from learner.events import RoundFinished
 from learner.oracles import forms
@@ -182,6 +182,42 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(shapes, mon
     simulate(f"{SMALL} --out halved --force")
     assert len(again) == 4
     assert rows_of("halved") == rows_of("whole")
+
+
+def test_the_report_is_of_the_last_command_and_says_what_it_leaves_out(shapes):
+    simulate(f"{SMALL} --dataset npz:shapes.npz --out o")
+    simulate("simulate --dataset npz:shapes.npz --strategy random --seeds 2 --budget 30 --quiet --out o")
+    assert len(rows_of("o")) == 4 * 2 + 2 * 3
+    simulate("report o")
+    for name in ("report.md", "report.html"):
+        assert "Left out: 4 finished runs of earlier commands in results.jsonl" in Path("o/report", name).read_text()
+    text = Path("o/report/report.md").read_text()
+    assert "| strategy | 10 | 20 | 30 |" in text
+    assert "typiclust" not in text
+    simulate(f"{SMALL} --dataset npz:shapes.npz --out o --budget 30")  # names the cells of the second, not of the first
+    simulate("report o")
+    text = Path("o/report/report.md").read_text()
+    assert "typiclust" in text
+    assert "Left out: 4 finished runs" in text
+
+
+def test_all_images_and_more_than_there_are_stand_in_a_report_as_one(shapes):
+    Path("study.toml").write_text(
+        'title = "t"\n[[grid]]\ndataset = "digits@modified"\nstrategy = ["random", "typiclust"]\n'
+        'budgets = [[10], [800], ["all"]]\nseeds = 2\n'
+    )
+    sizes = [len(load("digits@modified", seed).train) for seed in (0, 1)]
+    assert sizes[0] != sizes[1]
+    mean = round(sum(sizes) / 2)
+    found = json.loads(simulate("simulate --study study.toml --quiet --json --out o"))
+    assert [(item["labels"], item["n"], item["is_all"]) for item in found["curves"]] == 2 * [
+        (10, 2, False), (mean, 2, True)
+    ]  # fmt: skip
+    simulate("report o")
+    text = Path("o/report/report.md").read_text()
+    assert f"| strategy | 10 | all ({mean}) |" in text
+    assert "| strategy | labels | classes with a label |" in text
+    assert "What was asked by 10 labels" in text
 
 
 def stopping_after(number: int):

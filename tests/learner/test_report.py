@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from annotator.cli import main
+from learner.benchmark.groups import by_setting
 from learner.benchmark.plot import _lines, half_width, hours
 from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.page import write
 from learner.benchmark.report.tables import reached, tables
 from learner.benchmark.statistics import every_pair, holm, minus, paired, paired_t
-from learner.benchmark.summary import Point, by_setting
+from learner.benchmark.summary import Point
 from learner.errors import LearnerError
 
 HOSTILE = '<script src="http://x.example">'
@@ -314,11 +315,53 @@ def test_runs_without_a_number_of_labels_in_common_still_get_a_report(tmp_path):
 
 
 def test_rows_without_features_stand_beside_those_with():
-    bare = [row | {"features": "", "strategy": "random"} for row in rows(names=("random",))]
-    seen = [row | {"features": f} for f in ("a", "b") for row in rows(names=("typiclust",))]
+    basic = {"method": "basic"}
+    bare = [row | basic | {"features": ""} for row in rows(names=("random",))]
+    seen = [row | basic | {"features": f} for f in ("a", "b") for row in rows(names=("typiclust",))]
     groups = by_setting([*bare, *seen])
-    assert list(groups) == ["digits, propagate, a", "digits, propagate, b"]
+    assert list(groups) == ["digits, basic, a", "digits, basic, b"]
     assert all({row["strategy"] for row in group} == {"random", "typiclust"} for group in groups.values())
+
+
+def test_models_that_share_data_and_strategy_have_a_part_of_their_own(tmp_path):
+    worse = [row | {"preset": "study-2021", "cell": f"2021{row['cell']}"} for row in rows(names=("random",))]
+    better = [row | {"preset": "paper", "accuracy": row["accuracy"] + 0.1 + row["seed"] / 100}
+              for row in rows(names=("random",)) if row["seed"] != 3]  # fmt: skip
+    found = better + worse
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    write(tmp_path, tmp_path / "out")
+    out = tmp_path / "out"
+    assert {path.name for path in out.glob("models-*")} == {
+        f"models-1-{name}" for name in ("budgets.csv", "areas.csv", "pairs.csv", "curves.png", "curves.svg")
+    }  # fmt: skip
+    names = ["propagate, paper, pca", "propagate, study-2021, pca"]
+    head, first, _ = table_of(out / "models-1-pairs.csv")
+    assert head == ["row − column", *names, "seeds"]
+    assert first[2].startswith("+12.4 * (")  # ten points and the mean of the seeds 0, 1, 2, 4 and 5
+    assert first[-1] == "0 1 2 4 5"
+    for name in ("report.md", "report.html"):
+        text = (out / name).read_text()
+        assert "Models: digits, random" in text
+        assert "5 seeds, 0 to 5; left out: seed 3, which not every model has" in text
+
+
+def test_a_run_of_several_settings_says_who_wins_over_all_of_them(out, page):
+    head, *lines = table_of(out / "penalties.csv")
+    assert head == ["beats", *GAIN]
+    matrix = {line[0]: dict(zip(head, line, strict=True)) for line in lines}
+    for name, rival in product(GAIN, GAIN):  # budgets 10, 20 and 40, at all of which the gains tell
+        assert float(matrix[name][rival]) == (2 if GAIN[name] > GAIN[rival] else 0)
+    assert "Who wins over all settings: pairwise penalty matrix" in (out / "report.md").read_text()
+    assert "2.00" in page.cells
+
+
+def test_a_run_whose_last_command_has_nothing_yet_says_so(tmp_path):
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(seeds=1)))
+    (tmp_path / "run.json").write_text('{"cell_keys": ["another"]}')
+    with pytest.raises(
+        LearnerError, match=r"no results\.jsonl with complete runs of its last command, only 3 of earlier"
+    ):
+        write(tmp_path, tmp_path / "out")
 
 
 def test_a_folder_without_results_is_named(tmp_path):

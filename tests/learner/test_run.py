@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from learner.benchmark.run import ABOUT, REST, RESULTS, ROUNDS, Run, read
+from learner.benchmark.run import ABOUT, REST, RESULTS, ROUNDS, Run, of_last_command, read
 from learner.benchmark.study import cells
 from learner.errors import LearnerError
 from learner.events import RoundKept
@@ -103,6 +103,14 @@ def test_what_is_missing_stands_beside_the_rows_with_the_reason(run):
     about = json.loads((run.folder / ABOUT).read_text())
     assert about["missing"] == [{"cell": "cifar10, fixmatch", "reason": "no files"}]
     assert about["title"] == "t"
+
+
+def test_the_cells_of_the_last_command_are_told_from_those_of_earlier_ones(run):
+    rows = read(run.path)
+    few, left_out = of_last_command(rows, {"cell_keys": [CELLS[0].key, CELLS[3].key]})
+    assert ({row["cell"] for row in few}, left_out) == ({CELLS[0].key}, 2)
+    for about in ({}, {"cell_keys": 3}):  # of an older version, or damaged
+        assert of_last_command(rows, about) == (rows, 0)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -175,14 +175,61 @@ def test_the_matrix_counts_who_beats_whom():
 
 
 def test_budgets_count_until_random_is_saturated():
-    """Of the budgets 1, 2 and 4 queries after the first, random has 99 % of its end at the last."""
+    """Of the budgets 1, 2 and 4 queries after the first, which all share, random has 99 % of its end at the last."""
     line = np.array([0.1, 0.5, 0.6, 0.7, 0.899, 0.9])
     up = np.array([0, 0.1, 0, 0, 0.1, 0.1])
     jitter = np.random.default_rng(0).normal(0, 1e-4, (2, 5, 6))
+    jitter[:, :, 0] = 0
     made = rows({"random": line + jitter[0], "margin": line + up + jitter[1]}, range(10, 70, 10))
     assert penalties(made, ()).matrix[1, 0] == pytest.approx(1 / 2)
-    assert penalties(made, (), doubling=False).matrix[1, 0] == pytest.approx(1 / 4)
+    assert penalties(made, (), doubling=False).matrix[1, 0] == pytest.approx(1 / 3)
     assert penalties(made, (), reference="nobody").matrix[1, 0] == pytest.approx(2 / 3)
+
+
+def jittered(line, budgets, up=0.0, seed=0, **columns):
+    """Five seeds of random and of typiclust, which is `up` above it and shares none of its images."""
+    jitter = np.random.default_rng(seed).normal(0, 1e-4, (2, 5, len(line)))
+    return rows({"random": line + jitter[0], "typiclust": line + np.array(up) + jitter[1]}, budgets, **columns)
+
+
+@pytest.mark.parametrize(
+    ("line", "up", "share"),
+    [
+        ([0.4, 0.7, 0.8], [0.1, 0, 0], 1 / 3),  # it rose to the end: every budget counts
+        ([0.4, 0.7, 0.8], [0, 0, 0.1], 1 / 3),
+        ([0.4, 0.7, 0.705], [0.1, 0, 0.1], 1),  # at its end from the second on: the first alone counts
+        ([0.7, 0.7, 0.7], [0.1, 0, 0], 1),  # it never rose: one budget counts all the same
+        ([0.4, 0.8, 0.7], [0.1, 0.1, 0], 1),
+    ],
+)
+def test_one_query_of_each_size_counts_from_the_first_to_where_random_stops_rising(line, up, share):
+    assert penalties(jittered(line, (100, 1000, 3000), up), ()).matrix[1, 0] == pytest.approx(share)
+
+
+def test_budgets_that_double_by_themselves_all_count():
+    line = np.array([0.3, 0.4, 0.5, 0.6, 0.7])
+    for number in range(5):
+        up = 0.1 * (np.arange(5) == number)
+        assert penalties(jittered(line, (10, 20, 50, 100, 200), up), ()).matrix[1, 0] == pytest.approx(1 / 5)
+
+
+def test_all_labels_that_everybody_has_are_no_contest():
+    made = jittered([0.3, 0.5, 0.9], (10, 20, 500), [0.1, 0, 0])
+    for row in made:
+        row["accuracy"] = 0.9 + row["seed"] / 1000 if row["labels"] == 500 else row["accuracy"]
+    assert penalties(made, ()).matrix[1, 0] == pytest.approx(1 / 2)
+
+
+def test_who_met_in_few_settings_only_is_counted_as_if_in_all():
+    """Two settings; typiclust wins everywhere, and stands in one of them only."""
+    made = jittered([0.4, 0.6], (10, 20), 0.1, dataset="a")
+    made += [row | {"strategy": "margin"} for row in made if row["strategy"] == "random"]
+    made += [row | {"dataset": "b"} for row in made if row["strategy"] != "typiclust"]
+    found = penalties(made, ("dataset",))
+    assert found.arms == ("random", "typiclust", "margin")
+    assert found.met.tolist() == [[2, 1, 2], [1, 1, 1], [2, 1, 2]]
+    assert found.matrix.tolist() == [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
+    assert found.losses == pytest.approx({"random": 2 / 3, "typiclust": 0, "margin": 2 / 3})
 
 
 def test_in_a_null_world_an_arm_is_beaten_once_in_forty():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from learner.benchmark.report.tables import Table
+from learner.benchmark.summary import spelled
 from learner.errors import LearnerError
 
 Row = Mapping[str, Any]
@@ -26,7 +27,7 @@ def class_table(rows: Sequence[Row]) -> Table:
         groups[str(row["strategy"]), int(row["labels"])].append(row)
     order = list(dict.fromkeys(name for name, _ in groups))
     lines = [
-        (name, str(labels), *_counted(found))
+        (name, spelled(labels, bool(found[0].get("all"))), *_counted(found))
         for (name, labels), found in sorted(groups.items(), key=lambda group: (order.index(group[0][0]), group[0][1]))
     ]
     number = max(len(row["labels_per_class"]) for row in rows)

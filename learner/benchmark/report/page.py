@@ -9,12 +9,13 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection, plot_time
+from learner.benchmark.groups import Models, by_model, by_setting, imbalanced
+from learner.benchmark.plot import plot_curves, plot_selection, plot_time
 from learner.benchmark.report.classes import class_table, features_table
-from learner.benchmark.report.tables import Table, tables
-from learner.benchmark.run import ABOUT, RESULTS, read
+from learner.benchmark.report.tables import Table, model_tables, overall_tables, tables
+from learner.benchmark.run import ABOUT, RESULTS, of_last_command, read
 from learner.benchmark.statistics import left_out, paired
-from learner.benchmark.summary import by_setting, curves
+from learner.benchmark.summary import curves
 from learner.errors import LearnerError
 
 WIDTH = 70  # characters of a line above a figure
@@ -35,39 +36,43 @@ figure svg{max-width:100%;height:auto;background:#fff;border-radius:6px}
 
 @dataclass(frozen=True)
 class Part:
-    """One setting of a run."""
+    """One setting of a run, or models that share data and strategy."""
 
+    prefix: str  # of its files
     name: str
     value: str
     seeds: str
     rows: list[dict[str, Any]]
     tables: list[Table]
     figures: dict[str, str]  # title -> file name without its ending
+    by: str = "strategy"
 
-    def seeds_of(self, strategy: str) -> str:
-        """Seeds of a strategy; of all where there is none of this name."""
-        own = {int(row["seed"]) for row in self.rows if str(row["strategy"]) == strategy}
+    def seeds_of(self, arm: str) -> str:
+        """Seeds of an arm; of all where there is none of this name."""
+        own = {int(row["seed"]) for row in self.rows if str(row[self.by]) == arm}
         return " ".join(map(str, sorted(own or {int(row["seed"]) for row in self.rows})))
 
 
 def write(run: Path, out: Path, value: str = "", features: Path | None = None) -> Path:
-    """Write the whole report into `out`; returns the page. LearnerError where there is nothing to report.
+    """Write the whole report of a run's last command into `out`; returns the page.
 
-    With `features`, a features.csv, also how good those are.
+    With `features`, a features.csv, also how good those are. LearnerError where there is nothing to report.
     """
-    rows = read(run / RESULTS)
-    if not rows:
-        raise LearnerError(f"{run} has no {RESULTS} with complete runs; make one with annotator simulate --out {run}")
     about = _about(run)
-    whole = ([features_table(features)] if features else []) + _missing(about)
+    rows, earlier = of_last_command(read(run / RESULTS), about)
+    if not rows:
+        others = f" of its last command, only {earlier} of earlier ones" if earlier else ""
+        raise LearnerError(
+            f"{run} has no {RESULTS} with complete runs{others}; make one with annotator simulate --out {run}"
+        )
+    about |= {"left_out": _of_earlier(earlier)} if earlier else {}
     out.mkdir(parents=True, exist_ok=True)
-    parts = [
-        _part(number, name, found, value or about.get("value") or main_value(found), out, str(about.get("command", "")))
-        for number, (name, found) in enumerate(by_setting(rows).items(), 1)
-    ]
-    for number, part in enumerate(parts, 1):
+    parts = _parts(rows, value or str(about.get("value") or ""), out, str(about.get("command", "")))
+    whole = overall_tables([(part.rows, part.value) for part in parts if part.by == "strategy"])
+    whole += ([features_table(features)] if features else []) + _missing(about)
+    for part in parts:
         for table in part.tables:
-            _write_csv(out / f"{number}-{table.name}.csv", _with_seeds(table, part))
+            _write_csv(out / f"{part.prefix}{table.name}.csv", _with_seeds(table, part))
     for table in whole:
         _write_csv(out / f"{table.name}.csv", table)
     (out / "about.json").write_text(json.dumps(_facts_of_files(about, parts), indent=2) + "\n", encoding="utf-8")
@@ -77,9 +82,30 @@ def write(run: Path, out: Path, value: str = "", features: Path | None = None) -
     return page
 
 
+def _parts(rows: list[dict[str, Any]], value: str, out: Path, command: str) -> list[Part]:
+    """Models side by side, then each setting; judged by `value`, else by what suits the data."""
+    models = [
+        _of_models(f"models-{number}-", name, found, value or main_value(found.rows), out, command)
+        for number, (name, found) in enumerate(by_model(rows).items(), 1)
+    ]
+    settings = [
+        _part(f"{number}-", name, found, value or main_value(found), out, command)
+        for number, (name, found) in enumerate(by_setting(rows).items(), 1)
+    ]
+    return models + settings
+
+
 def main_value(rows: Sequence[Mapping[str, Any]]) -> str:
     """What a setting is judged by: balanced accuracy under imbalance."""
-    return "balanced_accuracy" if any(word in str(rows[0]["dataset"]) for word in IMBALANCED) else "accuracy"
+    return "balanced_accuracy" if imbalanced(rows) else "accuracy"
+
+
+def _of_earlier(number: int) -> str:
+    """What the folder has beside the cells of its last command."""
+    several = f"{number} finished runs" if number > 1 else "1 finished run"
+    return (
+        f"Left out: {several} of earlier commands in {RESULTS}; a command that names all of them shows them together."
+    )
 
 
 def _about(run: Path) -> dict[str, Any]:
@@ -94,38 +120,54 @@ def _facts_of_files(about: Mapping[str, Any], parts: Sequence[Part]) -> dict[str
     """about.json: what the files are of that begin with 1-, 2- ..."""
     facts = {key: about.get(key, "") for key in ("title", "question", "command", "created")}
     settings = {
-        f"{number}-": {
+        part.prefix: {
             "setting": part.name, "value": part.value, "seeds": sorted({row["seed"] for row in part.rows}),
             "tables": {table.name: f"{table.title}. {table.note}" for table in part.tables},
         }
-        for number, part in enumerate(parts, 1)
+        for part in parts
     }  # fmt: skip
     return facts | {"files": settings}
 
 
-def _part(number: int, name: str, rows: list[dict[str, Any]], value: str, out: Path, command: str) -> Part:
+def _part(prefix: str, name: str, rows: list[dict[str, Any]], value: str, out: Path, command: str) -> Part:
     rows, seeds, others = paired(rows)
     said = _seeds(seeds, others)
     found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
-    figures = {"Learning curves": f"{number}-curves", "What was asked": f"{number}-selection"}
+    figures = {"Learning curves": f"{prefix}curves", "What was asked": f"{prefix}selection"}
     timed = any(row.get("human_seconds") for row in rows)
-    figures |= {"Over time": f"{number}-time"} if timed else {}
+    figures |= {"Over time": f"{prefix}time"} if timed else {}
     title = heading(f"{name}, {said}", command)
     for ending in ("png", "svg"):
-        plot_curves(found, out / f"{number}-curves.{ending}", title, value)
-        plot_selection(rows, out / f"{number}-selection.{ending}", f"what was asked: {title}")
+        plot_curves(found, out / f"{prefix}curves.{ending}", title, value)
+        plot_selection(rows, out / f"{prefix}selection.{ending}", f"what was asked: {title}")
         if timed:
-            plot_time(rows, out / f"{number}-time.{ending}", title, value)
-    return Part(name, value, said, rows, [*tables(rows, value), class_table(rows)], figures)
+            plot_time(rows, out / f"{prefix}time.{ending}", title, value)
+    return Part(prefix, name, value, said, rows, [*tables(rows, value), class_table(rows)], figures)
 
 
-def _seeds(shared: Sequence[int], others: Sequence[int]) -> str:
+def _of_models(prefix: str, name: str, models: Models, value: str, out: Path, command: str) -> Part:
+    """A line for each model; what it reaches with all labels lies across."""
+    rows, seeds, others = paired(models.rows, "model")
+    said = _seeds(seeds, others, "model")
+    few = [row for row in rows if not row.get("all")] or rows
+    found = {str(key[0]): points for key, points in curves(few, ("model",), value).items()}
+    full = {str(key[0]): points for key, points in curves(models.full, ("model",), value).items()}
+    levels = {model: sum(p.mean * p.n for p in points) / sum(p.n for p in points) for model, points in full.items()}
+    title = heading(f"{name}, {said}", command)
+    for ending in ("png", "svg"):
+        plot_curves(found, out / f"{prefix}curves.{ending}", title, value, levels)
+    figures = {"One line a model": f"{prefix}curves"}
+    return Part(prefix, f"Models: {name}", value, said, rows, model_tables(rows, value), figures, "model")
+
+
+def _seeds(shared: Sequence[int], others: Sequence[int], by: str = "strategy") -> str:
     """What is compared, and which seeds are not."""
     if not shared:
-        return f"{len(others)} seeds, none of which all strategies have: no tests"
+        every = "strategies" if by == "strategy" else f"{by}s"
+        return f"{len(others)} seeds, none of which all {every} have: no tests"
     few = "a single seed: no intervals, no tests"
     said = f"{len(shared)} seeds, {shared[0]} to {shared[-1]}" if len(shared) > 1 else few
-    return f"{said}; left out: {left_out(others)}" if others else said
+    return f"{said}; left out: {left_out(others, by)}" if others else said
 
 
 def heading(said: str, command: str) -> str:
@@ -171,7 +213,7 @@ def _markdown(table: Table) -> list[str]:
 
 def _facts(about: Mapping[str, Any]) -> list[str]:
     """What stands beside every number."""
-    said = [str(about[key]) for key in ("question", "created") if about.get(key)]
+    said = [str(about[key]) for key in ("question", "created", "left_out") if about.get(key)]
     return said + ([f"`{about['command']}`"] if about.get("command") else [])
 
 

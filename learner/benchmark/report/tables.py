@@ -1,14 +1,15 @@
 """The numbers of a report: every table as columns and rows of text, so that all forms of it say the same."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from learner.acquisition import is_oracle
+from learner.benchmark.groups import imbalanced
 from learner.benchmark.statistics import (
     Arms,
     Axis,
@@ -18,11 +19,11 @@ from learner.benchmark.statistics import (
     by_arm,
     every_pair,
     interval,
-    penalties,
+    penalty_matrix,
     require_paired,
     shared_budgets,
 )
-from learner.benchmark.summary import curves
+from learner.benchmark.summary import curves, in_the_end, spelled
 from learner.errors import LearnerError
 
 Row = Mapping[str, Any]
@@ -49,19 +50,57 @@ def tables(rows: Sequence[Row], value: str) -> list[Table]:
     Strategies that know the truth are shown and not tested.
     """
     arms = by_arm(rows, "strategy", value)
-    found = [budget_table(rows, value)]
+    found = [budget_table(rows, value), *f1_table(rows, value)]
     with suppress(LearnerError):  # runs without a number of labels that all have: then nothing is tested either
         found.append(area_table(arms))
         found += [saving_table(arms)] if len(shared_budgets(arms)) > 1 else []
-    tried = [row for row in rows if not is_oracle(str(row["strategy"]))]
-    rivals = by_arm(tried, "strategy", value)
-    try:
-        require_paired(rivals)
-        found += [pair_table(tried, value), penalty_table(tried, value)] if len(rivals) > 1 else []
-    except LearnerError as error:
-        note = f"Nothing was tested: {error}."
-        found.append(Table("pairs", "Pairs of strategies", ("strategy",), (), note))
+    tried = rivals(rows)
+    found += compared(tried, value)
+    with suppress(LearnerError):
+        arms = by_arm(tried, "strategy", value)
+        found += [penalty_table([arms])] if len(arms) > 1 else []
     return [*found, selection_table(rows), *told_table(rows), cost_table(rows)]
+
+
+def model_tables(rows: Sequence[Row], value: str) -> list[Table]:
+    """Every table of models (column `model`) that share data and strategy; all labels are no budget to test at."""
+    found = [budget_table(rows, value, "model"), *f1_table(rows, value, "model")]
+    rows = [row for row in rows if not row.get("all")] or rows
+    with suppress(LearnerError):
+        found.append(area_table(by_arm(rows, "model", value), "model"))
+    return found + compared(rows, value, "model")
+
+
+def overall_tables(settings: Sequence[tuple[Sequence[Row], str]]) -> list[Table]:
+    """Who beats whom over all settings that were tested, each judged by its own value; nothing for a single one."""
+    found, without = [], 0
+    for rows, value in settings:
+        arms = by_arm(rivals(rows), "strategy", value)
+        try:
+            found += [arms] if len(arms) > 1 and penalty_matrix([arms]) else []
+        except LearnerError:
+            without += 1
+    if len(found) < 2:
+        return []
+    table = penalty_table(found, several=True)
+    more = f" Left out, because nothing could be tested there: {without} more." if without else ""
+    return [replace(table, note=table.note + more)]
+
+
+def rivals(rows: Iterable[Row]) -> list[Row]:
+    """Rows of strategies that anybody could choose."""
+    return [row for row in rows if not is_oracle(str(row["strategy"]))]
+
+
+def compared(rows: Sequence[Row], value: str, by: str = "strategy") -> list[Table]:
+    """Every pair, or why it was not tested; nothing where there is one arm."""
+    arms = by_arm(rows, by, value)
+    try:
+        require_paired(arms)
+        return [pair_table(rows, value, by)] if len(arms) > 1 else []
+    except LearnerError as error:
+        title = "Pairs of strategies" if by == "strategy" else f"Pairs of {by}s"
+        return [Table("pairs", title, (by,), (), f"Nothing was tested: {error}.")]
 
 
 def percent(mean: float, low: float | None = None, high: float | None = None) -> str:
@@ -78,26 +117,33 @@ def spread(values: Values) -> str:
     return percent(float(values.mean()), *(interval(values) if len(values) > 1 else (None, None)))
 
 
-def budget_table(rows: Sequence[Row], value: str) -> Table:
+def budget_table(rows: Sequence[Row], value: str, by: str = "strategy") -> Table:
     """Mean and standard deviation at every budget."""
-    found = curves([dict(row) for row in rows], value=value)
-    budgets = sorted({point.labels for points in found.values() for point in points})
+    found = curves(rows, (by,), value)
+    budgets = {point.labels: spelled(point.labels, point.is_all) for points in found.values() for point in points}
     lines = []
     for (name,), points in found.items():
         cells = {p.labels: f"{100 * p.mean:.1f} ± {100 * p.std:.1f}" for p in points}
-        lines.append((str(name), *(cells.get(labels, "not measured") for labels in budgets)))
-    columns = ("strategy", *map(str, budgets))
+        lines.append((str(name), *(cells.get(labels, "not measured") for labels in sorted(budgets))))
+    columns = (by, *(budgets[labels] for labels in sorted(budgets)))
     return Table("budgets", f"{value.replace('_', ' ').capitalize()} in % by labels", columns, tuple(lines),
                  "Mean ± standard deviation over seeds.")  # fmt: skip
 
 
-def area_table(arms: Arms) -> Table:
+def f1_table(rows: Sequence[Row], value: str, by: str = "strategy") -> list[Table]:
+    """Macro-F1 at every budget, beside the value that is compared, where the data are imbalanced."""
+    if value == "macro_f1" or not imbalanced(rows) or not all("macro_f1" in row for row in rows):
+        return []
+    return [replace(budget_table(rows, "macro_f1", by), name="macro_f1", title="Macro-F1 in % by labels")]
+
+
+def area_table(arms: Arms, by: str = "strategy") -> Table:
     """Area under the budget curve, the highest first, on each axis."""
     budgets = shared_budgets(arms)
     found = {arm: {axis: areas(seeds, budgets, axis) for axis in AXES} for arm, seeds in arms.items()}
     order = sorted(found, key=lambda arm: -float(found[arm]["rounds"].mean()))
     lines = tuple((arm, *(spread(found[arm][axis]) for axis in AXES)) for arm in order)
-    return Table("areas", "Area under the budget curve, %", ("strategy", *AXES.values()), lines,
+    return Table("areas", "Area under the budget curve, %", (by, *AXES.values()), lines,
                  "The mean height of the curve, with its 95 % interval over seeds by Student's t.")  # fmt: skip
 
 
@@ -149,9 +195,9 @@ def _saving(needs: float | None, base: float | None, arm: str, budgets: Sequence
     return f"{said} ({'≥ ' if bound else ''}{100 * (1 - needs / base):+.0f} %)"
 
 
-def pair_table(rows: Sequence[Row], value: str) -> Table:
+def pair_table(rows: Sequence[Row], value: str, by: str = "strategy") -> Table:
     """Differences of the areas of every pair, row minus column, with Holm's correction over all pairs."""
-    found = {(item.arm, item.reference): item for item in every_pair(rows, value=value)}
+    found = {(item.arm, item.reference): item for item in every_pair(rows, by=by, value=value)}
     names = list(dict.fromkeys(name for pair in found for name in pair))
     lines = [(a, *(_pair(found.get((a, b)) or found.get((b, a)), a) for b in names)) for a in names]
     note = (
@@ -170,28 +216,48 @@ def _pair(item: Comparison | None, arm: str) -> str:
     return f"{100 * sign * item.mean:+.1f}{' *' if item.p_holm < 0.05 else ''}{effect}"
 
 
-def penalty_table(rows: Sequence[Row], value: str) -> Table:
-    """The pairwise penalty matrix of this setting."""
-    found = penalties(rows, ("dataset",), value=value)
-    lines = [(name, *(f"{cell:.2f}" for cell in line)) for name, line in zip(found.arms, found.matrix, strict=True)]
+def penalty_table(settings: Sequence[Arms], several: bool = False) -> Table:
+    """The pairwise penalty matrix of these settings. LearnerError where one cannot be tested."""
+    found = penalty_matrix(settings)
+    cells = zip(found.matrix.tolist(), found.met.tolist(), strict=True)
+    lines = [
+        (name, *(_beats(a, b, found.settings) for a, b in zip(*line, strict=True)))
+        for name, line in zip(found.arms, cells, strict=True)
+    ]
     lines.append(("mean: how often beaten", *(f"{loss:.2f}" for loss in found.losses.values())))
+    what = f"Sums over {found.settings} settings of the share of budgets" if several else "Share of budgets"
     note = (
-        "Share of budgets at which the row beats the column (paired t-test, p < 0.05, uncorrected), budgets doubling "
-        "until random has 99 % of its last value. Ash et al. 2020."
+        f"{what} at which the row beats the column (paired t-test, p < 0.05, uncorrected), at budgets doubling until "
+        "random has 99 % of its last value; one whose images all share is left out. Ash et al. 2020."
     )
-    return Table("penalties", "Pairwise penalty matrix", ("beats", *found.arms), tuple(lines), note)
+    title = "Who wins over all settings: pairwise penalty matrix" if several else "Pairwise penalty matrix"
+    return Table("penalties", title, ("beats", *found.arms), tuple(lines), note)
+
+
+def _beats(wins: float, met: float, settings: int) -> str:
+    """Of how many settings, where two did not meet in all of them."""
+    if not met:
+        return "never met"
+    return f"{wins:.2f}" if met == settings else f"{wins:.2f} of {met:.0f}"
 
 
 def selection_table(rows: Sequence[Row]) -> Table:
     """What was asked in the end: it explains the rest."""
-    last = max(row["labels"] for row in rows)
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["labels"] == last:
-            groups[str(row["strategy"])].append(row)
-    lines = [(name, *_selected(found)) for name, found in groups.items()]
-    columns = ("strategy", "classes with a label", "total variation", "coverage radius", "rarest to commonest class")
-    return Table("selection", f"What was asked by {last} labels", columns, tuple(lines), "Means over seeds.")
+    found = in_the_end(rows)
+    ends = {int(own[0]["labels"]) for own in found.values()}
+    lines = [(name, str(own[0]["labels"]), *_selected(own)) for name, own in found.items()]
+    columns = (
+        "strategy", "labels", "classes with a label", "total variation", "coverage radius", "rarest to commonest class",
+    )  # fmt: skip
+    title = f"What was asked by {min(ends)} labels" if len(ends) == 1 else "What was asked in the end"
+    return Table("selection", title, columns, tuple(lines), f"Means over seeds. {end_said(ends)}")
+
+
+def end_said(ends: Collection[int]) -> str:
+    """At which number of labels the end is looked at."""
+    if len(ends) == 1:
+        return f"At {min(ends)} labels, the most that all strategies have."
+    return "Each strategy at its own most labels, because all have none in common."
 
 
 def told_table(rows: Sequence[Row]) -> list[Table]:
