@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from annotator.progress import Bars
+from annotator.progress import Bars, bar_names
 from learner import datasets
 from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
+from learner.benchmark.content import with_content
 from learner.benchmark.engines import ENGINES, Finished, Kept, Report
 from learner.benchmark.engines.play import play
 from learner.benchmark.plot import plot_curves, plot_selection
@@ -65,6 +66,7 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
     With `dataset` all cells are of it, and run here.
     """
     settings: Any = resolve(lookup("engine", ENGINES, how.engine).settings, how.engine_settings)
+    study = replace(study, cells=with_content(study.cells, has_data=dataset is not None))
     absent = find_absent(study.cells, has_data=dataset is not None)
     if all(cell.key in absent for cell in study.cells) and not read(folder / RESULTS):
         raise LearnerError(next(iter(absent.values()), "the study has no cells"))
@@ -75,7 +77,8 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
     missing = [(named(cell), absent[cell.key]) for cell in todo if cell.key in absent]
     todo = [cell for cell in todo if cell.key not in absent]
     _describe(run, study, how, missing)
-    with Bars(len(study.cells), len(study.cells) - len(todo) - len(missing), how.bar) as bars:
+    there = len(study.cells) - len(missing)  # what cannot be run would keep the bar from its end
+    with Bars(there, there - len(todo), how.bar) as bars:
         missing += _drive(run, todo, how, bars, _engine(how, settings, dataset))
     _describe(run, study, how, missing)
     rows = run.rows(study.cells)
@@ -87,7 +90,8 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
 def _describe(run: Run, study: Study, how: How, missing: list[tuple[str, str]]) -> None:
     """What the folder says of itself, from the beginning on."""
     facts = {"title": study.title, "question": study.question, "value": study.value, "command": how.command}
-    run.describe(facts | {"cells": len(study.cells)}, missing)
+    contents = sorted({cell.content for cell in study.cells if cell.content})
+    run.describe(facts | {"cells": len(study.cells), "contents": contents}, missing)
 
 
 def _engine(how: How, settings: Any, dataset: datasets.Dataset | None) -> Engine:
@@ -113,12 +117,12 @@ def named(cell: Cell) -> str:
 
 def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine) -> Iterator[tuple[str, str]]:
     """Every cell through the engine, on disk as soon as it is whole; the failed ones with their reasons."""
-    names = [f"{cell.describe()['strategy']}, seed {cell.settings.seed}" for cell in cells]
+    called = bar_names(cells)
 
     def hear(index: int, event: Event) -> None:
         if isinstance(event, RoundKept):
             run.keep(cells[index], event)
-        bars.show(names[index], event)
+        bars.show(called[index], event)
 
     for finished in engine(cells, hear, lambda index: run.kept(cells[index])) if cells else ():
         cell = cells[finished.index]
@@ -126,7 +130,7 @@ def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine
             run.add(cell, finished.rows)
             if how.track:
                 _track(how, cell, finished.rows)
-        bars.finish(names[finished.index])
+        bars.finish(called[finished.index])
         if finished.error:
             yield named(cell), finished.error
 

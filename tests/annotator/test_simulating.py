@@ -332,6 +332,37 @@ def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
     assert all(item["reason"] for item in missing)
 
 
+def test_the_bar_of_all_cells_ends_full_where_some_cannot_be_run(shapes, monkeypatch):
+    bars = []
+    monkeypatch.setattr(Bars, "__exit__", lambda self, *error: bars.append(self._progress.tasks[0]))
+    simulate("simulate --quiet --dataset npz:gone.npz --dataset npz:shapes.npz --seeds 2 --budget 10 --out o")
+    assert [(bar.completed, bar.total) for bar in bars] == [(2, 2)]
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--dataset digits", "--strategy random", "--budget 100", "--oracle ground-truth", "--method basic", "--no-flip",
+     "--seconds-per-label 1", "--query-size 5", "--set cold_start=random", "--strategy-set starts=2",
+     "--method-set steps=3"],
+)  # fmt: skip
+def test_what_a_study_would_not_listen_to_is_refused_by_name(shapes, option):
+    said = simulate(f"simulate --study smoke --quiet --out o {option}", code=1)
+    assert re.fullmatch(r"Error: \S*" + option.split()[0] + r" would change nothing beside --study; .*\n", said)
+    assert "leave out --study" in said
+    assert not Path("o").exists()
+
+
+def test_several_options_that_a_study_would_not_listen_to_are_named_at_once(shapes):
+    assert "--dataset, --budget would change" in simulate("simulate --study smoke --budget 9 --dataset digits", code=1)
+
+
+def test_what_applies_beside_a_study_still_does(shapes, monkeypatch):
+    monkeypatch.setenv("ANNOTATOR_DATA_DIR", "")  # so that it is as before afterwards
+    Path("study.toml").write_text('title = "t"\n[[grid]]\ndataset = "npz:shapes.npz"\nbudget = 10\nseeds = 3\n')
+    simulate("simulate --study study.toml --quiet --json --force --seeds 1 --out o --data-dir d --engine serial")
+    assert {row["seed"] for row in rows_of("o")} == {0}
+
+
 @pytest.mark.long
 def test_a_net_that_cannot_be_had_is_asked_for_once_in_a_run(shapes, monkeypatch):
     asked = []
@@ -387,6 +418,26 @@ def test_a_row_keeps_the_device_of_the_worker_that_computed_it(shapes, monkeypat
     monkeypatch.setitem(ENGINES, "elsewhere", Row("another machine", NoSettings, f"{__name__}:elsewhere"))
     simulate("simulate --engine elsewhere --quiet --seeds 1 --budget 20 --out o")
     assert {row["device"] for row in rows_of("o")} == {"a card elsewhere"}
+
+
+def test_a_file_with_other_content_is_computed_anew_and_the_old_rows_stay(shapes, monkeypatch):
+    command = "simulate --quiet --dataset npz:shapes.npz --seeds 2 --budget 20 --out o"
+    first, again = simulate(command), counted(monkeypatch)
+    kept, before = Path("shapes.npz").read_bytes(), rows_of("o")
+    assert simulate(command) == first
+    assert not again
+    with np.load("shapes.npz") as file:
+        arrays = dict(file)
+    np.savez("shapes.npz", **arrays | {"x_test": arrays["x_test"][::-1]})
+    second = simulate(command)
+    assert len(again) == 2
+    assert second != first
+    assert [row for row in rows_of("o") if row in before] == before
+    assert {row["seed"] for row in rows_of("o") if row not in before} == {0, 1}
+    simulate("report o")  # of one kind of rows: two of one seed would be refused
+    Path("shapes.npz").write_bytes(kept)
+    assert simulate(command) == first
+    assert len(again) == 2
 
 
 @pytest.mark.long

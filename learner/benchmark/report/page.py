@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from learner.benchmark.content import current
 from learner.benchmark.plot import IMBALANCED, plot_curves, plot_selection, plot_time
 from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.tables import Table, tables
@@ -55,10 +56,10 @@ def write(run: Path, out: Path, value: str = "", features: Path | None = None) -
 
     With `features`, a features.csv, also how good those are.
     """
-    rows = read(run / RESULTS)
+    about = _about(run)
+    rows = current(read(run / RESULTS), about.get("contents", ()))
     if not rows:
         raise LearnerError(f"{run} has no {RESULTS} with complete runs; make one with annotator simulate --out {run}")
-    about = _about(run)
     whole = ([features_table(features)] if features else []) + _missing(about)
     out.mkdir(parents=True, exist_ok=True)
     parts = [
