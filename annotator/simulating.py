@@ -72,7 +72,7 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
         raise LearnerError(next(iter(absent.values()), "the study has no cells"))
     run = Run(folder)
     if how.force:
-        run.forget(cell for cell in study.cells if cell.key not in absent)
+        run.again(cell for cell in study.cells if cell.key not in absent)
     todo = [cell for cell in study.cells if not run.has(cell)]
     missing = [(named(cell), absent[cell.key]) for cell in todo if cell.key in absent]
     todo = [cell for cell in todo if cell.key not in absent]
@@ -132,16 +132,8 @@ def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine
                 _track(how, cell, finished.rows)
         bars.finish(called[finished.index])
         if finished.error:
-            yield named(cell), finished.error
-
-
-def _track(how: How, cell: Cell, rows: Rows) -> None:
-    from learner.benchmark.track import track_mlflow
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        track_mlflow(how.tracking.get("uri", ""), how.tracking.get("experiment", "annotator"), cell, rows, (path,))
+            stands = "; its rows from before stand" if run.had(cell) else ""
+            yield named(cell), finished.error + stands
 
 
 def pictures(outcome: Outcome) -> list[Path]:
@@ -202,13 +194,18 @@ def told(outcome: Outcome) -> str:
         if name in compared:
             parts.append(_differences(compared[name]))
     if compared:
-        path = outcome.folder / "comparison.json"
-        items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
-        path.write_text(json.dumps(items, indent=2) + "\n")
-        parts.append(f"Every budget is in {path}.")
+        parts.append(f"Every budget is in {_keep(outcome, compared)}.")
     parts += [f"not compared: {name}: {what}" for name, what in without.items()]
     parts += _not_measured(outcome.missing)
     return "\n".join(parts)
+
+
+def _keep(outcome: Outcome, compared: Mapping[str, list[Comparison]]) -> Path:
+    """The differences as a file beside the rows."""
+    path = outcome.folder / "comparison.json"
+    items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
+    path.write_text(json.dumps(items, indent=2) + "\n")
+    return path
 
 
 def _not_measured(missing: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -225,6 +222,8 @@ def as_json(outcome: Outcome) -> str:
     """The same for programs."""
     found = {name: curves(rows, value=_value(outcome, rows)) for name, rows in by_setting(outcome.rows).items()}
     compared, without = _compared(outcome)
+    if compared:
+        _keep(outcome, compared)
     return json.dumps(
         {
             "title": outcome.study.title,
