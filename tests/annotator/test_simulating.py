@@ -476,6 +476,15 @@ def test_a_file_with_other_content_is_computed_anew_and_the_old_rows_stay(shapes
     assert len(again) == 2
 
 
+def test_without_mlflow_nothing_runs(shapes, monkeypatch):
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "")  # so that they are as before afterwards
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    said = simulate("simulate --quiet --track mlflow --seeds 1 --budget 20 --out o", code=1)
+    assert said == "Error: mlflow is not installed: pip install 'annotator[mlflow]'\n"
+    assert not Path("o").exists()
+
+
 @pytest.mark.long
 def test_the_engine_changes_no_row(shapes):
     simulate(f"{SMALL} --out one")
