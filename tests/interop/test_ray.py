@@ -41,18 +41,18 @@ def collected() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def elsewhere() -> Iterator[str]:
+def elsewhere(tmp_path_factory) -> Iterator[str]:
     """The address of a Ray that others started, with two cores and a graphics card that it only believes in."""
     port = free_port()
     options = [f"--port={port}", "--num-cpus=2", "--num-gpus=1", "--include-dashboard=false", "--block"]
     command = [Path(sys.executable).with_name("ray"), "start", "--head", *options]
     told = {key: value for key, value in os.environ.items() if key not in (FOLDER, "CUDA_VISIBLE_DEVICES")}
-    told |= {"RAY_AUTH_MODE": "disabled", "RAY_raylet_start_wait_time_s": "120"}
-    with subprocess.Popen(command, env=told, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        until = time.monotonic() + 120
-        while not is_open(port):
-            assert running.poll() is None
-            assert time.monotonic() < until
+    told |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
+    told |= {"RAY_raylet_start_wait_time_s": "120", "RAY_agent_register_timeout_ms": "120000"}  # a machine may be busy
+    said = tmp_path_factory.mktemp("ray") / "said.txt"
+    with said.open("w") as file, subprocess.Popen(command, env=told, stdout=file, stderr=file) as running:
+        while "Ray runtime started" not in said.read_text():
+            assert running.poll() is None, said.read_text()
             time.sleep(0.2)
         yield f"127.0.0.1:{port}"
         running.terminate()
@@ -62,11 +62,6 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as knocking:
-        return knocking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_the_folder_of_data_sets_goes_to_a_cluster_that_runs_already(elsewhere, tmp_path, monkeypatch):
