@@ -5,10 +5,26 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from annotator.options import DATA_DIR, INSTANCE, learning_options, method_settings, pairs
 from learner.acquisition import STRATEGIES
 from learner.settings import resolve
+
+WITH_STUDY = {"study", "seeds", "data_dir", "out", "force", "engine", "engine_set", "ray_address", "track", "track_uri",
+              "quiet", "as_json"}  # fmt: skip  # every other option says what a study file says itself
+
+
+def _require_none_beside_study() -> None:
+    """ClickException for options that were given and that a study would not listen to."""
+    context = click.get_current_context()
+    given = ["/".join([*parameter.opts, *parameter.secondary_opts]) for parameter in context.command.params
+             if parameter.name not in WITH_STUDY
+             and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE]  # fmt: skip
+    if given:
+        raise click.ClickException(
+            f"{', '.join(given)} would change nothing beside --study; put it into its file, or leave out --study"
+        )
 
 
 @click.command()
@@ -75,6 +91,7 @@ def simulate(
     from learner.config import LoopSettings
 
     if study:
+        _require_none_beside_study()
         plan = studies.read(study)
         plan = studies.with_seeds(plan, seeds) if seeds else plan
     else:
@@ -93,7 +110,8 @@ def simulate(
     try:
         outcome = simulating.simulate(plan, folder, how)
     except KeyboardInterrupt:
-        raise click.ClickException(f"stopped; what is finished stands in {folder}, the same command goes on") from None
+        said = "what was not computed again has its old rows" if force else "the same command goes on"
+        raise click.ClickException(f"stopped; what is finished stands in {folder}, {said}") from None
     made = simulating.pictures(outcome)
     click.echo(simulating.as_json(outcome) if as_json else simulating.told(outcome))
     if not as_json:

@@ -1,25 +1,55 @@
 """Progress of a study in a terminal: one bar for all of it, with the time left, and one for each running cell."""
 
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from learner import events
+from learner.simulate import Cell
+
+COLUMNS = ("dataset", "method", "preset", "features", "oracle", "cold_start", "query_size")  # beside strategy and seed
+
+
+def bar_names(cells: Sequence[Cell]) -> list[str]:
+    """A name for the bar of each cell, unlike every other one: strategy, seed, and what else tells the cells apart."""
+    told = [cell.describe() for cell in cells]
+    apart = [column for column in COLUMNS if len({facts[column] for facts in told}) > 1]
+    found = [
+        ", ".join([str(facts[column]) for column in (*apart, "strategy") if facts[column]] + [f"seed {facts['seed']}"])
+        for facts in told
+    ]
+    times = Counter(found)
+    return [name if times[name] == 1 else f"{name} ({place})" for place, name in enumerate(found, 1)]
 
 
 class Bars:
     """On stderr; silent where nobody looks."""
 
-    def __init__(self, total: int, done: int, visible: bool) -> None:
+    def __init__(
+        self,
+        total: int,
+        done: int,
+        visible: bool,
+        console: Console | None = None,
+        get_time: Callable[[], float] = time.monotonic,
+    ) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=not visible)
+        shown: dict[str, Any] = {"console": console or Console(stderr=True), "disable": not visible}
+        # the speed since the beginning: a cell may take longer than any period that one would choose
+        self._progress = Progress(*columns, **shown, speed_estimate_period=math.inf, get_time=get_time)
         self._all = self._progress.add_task("cells", total=total, completed=done)
         self._cells: dict[str, TaskID] = {}
+        self._done: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
+        self._progress.advance(self._all, 0)  # from here the time of the first cell counts
         return self
 
     def __exit__(
@@ -34,10 +64,14 @@ class Bars:
         if isinstance(event, events.RoundFinished):
             self._progress.update(self._cells[name], description=f"{name}: {event.labels} labels")
         elif isinstance(event, events.Progress):
+            if event.done < self._done.get(name, 0):  # something else is counted now, at a speed of its own
+                self._progress.reset(self._cells[name], total=event.total)
+            self._done[name] = event.done
             self._progress.update(self._cells[name], completed=event.done, total=event.total)
 
     def finish(self, name: str) -> None:
         """The cell is over."""
         if name in self._cells:
             self._progress.remove_task(self._cells.pop(name))
+            self._done.pop(name, None)
         self._progress.advance(self._all)

@@ -46,6 +46,20 @@ def require(text: str) -> tuple[OracleRow, str]:
     return row, argument
 
 
+def path_of(text: str) -> Path | None:
+    """The file that the name of an oracle gives; None where it gives none."""
+    argument = require(text)[1]
+    return None if not argument or _is_rate(argument) else Path(argument)
+
+
+def _is_rate(argument: str) -> bool:
+    try:
+        float(argument)
+    except ValueError:
+        return False
+    return True
+
+
 def forms() -> list[str]:
     """How each oracle is written."""
     return [f"{name}:{row.argument.split()[0]}" if row.argument else name for name, row in ORACLES.items()]
@@ -70,10 +84,9 @@ def confusion(argument: str, num_classes: int) -> NDArray[np.float64]:
     A rate r from 0 to 1 is symmetric noise: 1 - r on the diagonal, the rest shared by all other classes. Anything else
     is a CSV file of C lines of C numbers, scaled line by line. BadSetting for anything else.
     """
-    try:
-        rate = float(argument)
-    except ValueError:
+    if not _is_rate(argument):
         return _read(Path(argument), num_classes)
+    rate = float(argument)
     if not 0 <= rate <= 1:
         raise BadSetting(f"the rate of noisy is {argument}; it lies from 0 to 1")
     matrix = np.full((num_classes, num_classes), rate / (num_classes - 1))

@@ -122,12 +122,15 @@ class Cell:
     oracle: str = "ground-truth"
     seconds_per_label: float = 0.0  # what a person would need, for curves over time
     label: str = ""  # tells a strategy from the same one with other settings
+    content: str = ""  # digest of the files that it names; empty where it names none
 
     @cached_property
     def key(self) -> str:
         """The same for the same configuration in any process: 16 hexadecimal digits."""
-        text = json.dumps(as_dict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        values = as_dict(self)
+        if not self.content:
+            del values["content"]  # as before there was any
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
         """The columns by which rows are grouped."""
@@ -140,7 +143,7 @@ class Cell:
             "oracle": self.oracle, "query_size": 0 if loop.budgets else loop.query_size,
             "strategy": f"{self.strategy.name} ({marked})" if marked else self.strategy.name,
             "cold_start": loop.cold_start, "seed": loop.seed,
-        }  # fmt: skip
+        } | ({"content": self.content} if self.content else {})  # fmt: skip
 
 
 def run_cell(
@@ -184,6 +187,7 @@ class _Record:
     ) -> None:
         self._cell, self._images, self._report = cell, dataset.train, report
         self._per_class = np.bincount(dataset.train_classes, minlength=len(dataset.classes)).tolist()
+        self._keep_right = dataset.keep_right
         self.rows = [item.row for item in kept if item.row]
         self._selection = _selection(cell, dataset)
         for row in self.rows:
@@ -215,6 +219,8 @@ class _Record:
         described = self._selection.add(self._images.positions(asked))
         spent = {"human_seconds": event.labels * self._cell.seconds_per_label, "select_seconds": self._chosen_in}
         query = {"asked": asked.tolist(), "asked_note": self._asked.note, "images_per_class": self._per_class}
+        if self._keep_right and event.evaluation:
+            query |= {"right": "".join(map(str, event.evaluation.right))}
         return self._cell.describe() | _row(event) | spent | asdict(described) | query
 
 

@@ -88,6 +88,12 @@ def parse(text: str) -> tuple[str, str, Any]:
     return name, argument, resolve(row.settings, values)
 
 
+def path_of(text: str) -> Path | None:
+    """The file or folder that the name of a data set gives; None where it gives none."""
+    name, argument, _ = parse(text)
+    return Path(argument) if DATASETS[name].argument in ("FILE", "FOLDER") else None
+
+
 def forms() -> list[str]:
     """How each data set is written."""
     return [f"{name}:{row.argument}" if row.argument else name for name, row in DATASETS.items()]

@@ -300,6 +300,30 @@ def test_a_round_that_needs_the_net_before_it_is_not_gone_on_from(shapes, monkey
     assert rows_of("halved") == rows_of("whole")
 
 
+def test_an_interrupt_of_force_loses_no_row(shapes, monkeypatch):
+    command = "simulate --quiet --dataset npz:shapes.npz --seeds 3 --budget 20 --out o"
+    simulate(command)
+    before = rows_of("o")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "finish", stopping_after(1))
+        said = simulate(f"{command} --force", code=1)
+    assert said == "Error: stopped; what is finished stands in o, what was not computed again has its old rows\n"
+    assert rows_of("o") == before
+    again = counted(monkeypatch)
+    simulate(command)
+    assert not again
+
+
+def test_a_cell_that_fails_when_it_is_forced_keeps_its_rows(shapes, monkeypatch):
+    command = "simulate --quiet --dataset npz:shapes.npz --seeds 2 --budget 20 --out o"
+    simulate(command)
+    before = rows_of("o")
+    failing(monkeypatch, ("random", 1))
+    said = simulate(f"{command} --force")
+    assert "random, seed 1: its loss became NaN; its rows from before stand\n" in said
+    assert rows_of("o") == before
+
+
 def kept_rows(path: Path) -> list[dict]:
     """Of the whole lines of a cell under way."""
     lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
@@ -341,7 +365,7 @@ def counted(monkeypatch) -> list:
     return seen
 
 
-@pytest.mark.slow  # the README's commands run it as well
+@pytest.mark.long
 def test_the_smoke_study_runs_from_the_data_sets_to_the_tables(shapes):
     found = json.loads(simulate("simulate --study smoke --seeds 2 --json --quiet"))
     assert found["missing"] == []
@@ -351,6 +375,18 @@ def test_the_smoke_study_runs_from_the_data_sets_to_the_tables(shapes):
     }  # fmt: skip
     assert {len(items) for items in found["differences"].values()} == {4, 12}
     assert len(rows_of("runs/smoke")) == 20 * 3
+    kept = json.loads(Path("runs/smoke/comparison.json").read_text())
+    flat = [{"setting": name} | item for name, items in found["differences"].items() for item in items]
+    assert kept == flat
+
+
+def test_for_programs_the_same_files_are_written(shapes):
+    command = "simulate --quiet --dataset npz:shapes.npz --strategy random --strategy margin --seeds 2 --budget 20 -o o"
+    simulate(command)
+    before = {path.name: path.read_text() for path in Path("o").glob("comparison.json")}
+    Path("o/comparison.json").unlink()
+    simulate(f"{command} --json")
+    assert {path.name: path.read_text() for path in Path("o").glob("comparison.json")} == before != {}
 
 
 def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
@@ -366,6 +402,37 @@ def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
     missing = json.loads(Path("o/run.json").read_text())["missing"]
     assert len(missing) == 3
     assert all(item["reason"] for item in missing)
+
+
+def test_the_bar_of_all_cells_ends_full_where_some_cannot_be_run(shapes, monkeypatch):
+    bars = []
+    monkeypatch.setattr(Bars, "__exit__", lambda self, *error: bars.append(self._progress.tasks[0]))
+    simulate("simulate --quiet --dataset npz:gone.npz --dataset npz:shapes.npz --seeds 2 --budget 10 --out o")
+    assert [(bar.completed, bar.total) for bar in bars] == [(2, 2)]
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--dataset digits", "--strategy random", "--budget 100", "--oracle ground-truth", "--method basic", "--no-flip",
+     "--seconds-per-label 1", "--query-size 5", "--set cold_start=random", "--strategy-set starts=2",
+     "--method-set steps=3"],
+)  # fmt: skip
+def test_what_a_study_would_not_listen_to_is_refused_by_name(shapes, option):
+    said = simulate(f"simulate --study smoke --quiet --out o {option}", code=1)
+    assert re.fullmatch(r"Error: \S*" + option.split()[0] + r" would change nothing beside --study; .*\n", said)
+    assert "leave out --study" in said
+    assert not Path("o").exists()
+
+
+def test_several_options_that_a_study_would_not_listen_to_are_named_at_once(shapes):
+    assert "--dataset, --budget would change" in simulate("simulate --study smoke --budget 9 --dataset digits", code=1)
+
+
+def test_what_applies_beside_a_study_still_does(shapes, monkeypatch):
+    monkeypatch.setenv("ANNOTATOR_DATA_DIR", "")  # so that it is as before afterwards
+    Path("study.toml").write_text('title = "t"\n[[grid]]\ndataset = "npz:shapes.npz"\nbudget = 10\nseeds = 3\n')
+    simulate("simulate --study study.toml --quiet --json --force --seeds 1 --out o --data-dir d --engine serial")
+    assert {row["seed"] for row in rows_of("o")} == {0}
 
 
 @pytest.mark.long
@@ -423,6 +490,35 @@ def test_a_row_keeps_the_device_of_the_worker_that_computed_it(shapes, monkeypat
     monkeypatch.setitem(ENGINES, "elsewhere", Row("another machine", NoSettings, f"{__name__}:elsewhere"))
     simulate("simulate --engine elsewhere --quiet --seeds 1 --budget 20 --out o")
     assert {row["device"] for row in rows_of("o")} == {"a card elsewhere"}
+
+
+def test_a_file_with_other_content_is_computed_anew_and_the_old_rows_stay(shapes, monkeypatch):
+    command = "simulate --quiet --dataset npz:shapes.npz --seeds 2 --budget 20 --out o"
+    first, again = simulate(command), counted(monkeypatch)
+    kept, before = Path("shapes.npz").read_bytes(), rows_of("o")
+    assert simulate(command) == first
+    assert not again
+    with np.load("shapes.npz") as file:
+        arrays = dict(file)
+    np.savez("shapes.npz", **arrays | {"x_test": arrays["x_test"][::-1]})
+    second = simulate(command)
+    assert len(again) == 2
+    assert second != first
+    assert [row for row in rows_of("o") if row in before] == before
+    assert {row["seed"] for row in rows_of("o") if row not in before} == {0, 1}
+    simulate("report o")  # of one kind of rows: two of one seed would be refused
+    Path("shapes.npz").write_bytes(kept)
+    assert simulate(command) == first
+    assert len(again) == 2
+
+
+def test_without_mlflow_nothing_runs(shapes, monkeypatch):
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "")  # so that they are as before afterwards
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    said = simulate("simulate --quiet --track mlflow --seeds 1 --budget 20 --out o", code=1)
+    assert said == "Error: mlflow is not installed: pip install 'annotator[mlflow]'\n"
+    assert not Path("o").exists()
 
 
 @pytest.mark.long
