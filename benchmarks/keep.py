@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from machine import RESULTS
+from machine import RESULTS, bare
 
 from learner.benchmark.run import ABOUT, of_last_command, read
 from learner.benchmark.run import RESULTS as ROWS
@@ -34,6 +34,9 @@ def main(run: Path, name: str, out: Path) -> None:
     about = json.loads((run / ABOUT).read_text())
     rows, _ = of_last_command(read(run / ROWS), about)
     about.pop("cell_keys", None)
+    about["command"] = " ".join(map(bare, str(about["command"]).split(" ")))
+    for item in about["missing"]:
+        item["reason"] = item["reason"].replace(str(Path.home()), "~")
     where = {key: rows[0][key] for key in ("device", "versions")}
     where["revisions"] = sorted({row.get("revision", "") for row in rows} - {""})
     kept = [[_short(row.get(key)) for key in KEPT] for row in rows]

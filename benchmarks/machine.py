@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def about() -> dict[str, Any]:
     """Command, device, date and versions."""
-    command = " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *map(_bare, sys.argv[1:])])
+    command = " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *map(bare, sys.argv[1:])])
     return {
         "command": command,
         "device": device(),
@@ -27,7 +27,7 @@ def today() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-def _bare(argument: str) -> str:
+def bare(argument: str) -> str:
     """Without the folders of this machine, in NAME=PATH too."""
     name, is_pair, value = argument.rpartition("=")
     return f"{name}{is_pair}{Path(value).name}" if value.startswith("/") else argument
