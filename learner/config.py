@@ -287,7 +287,9 @@ class RaySettings:
 
     address: str = setting("", "of a cluster that runs: auto, HOST:PORT, ray://HOST:PORT; empty: one is started here")
     workers: int = setting(0, "cells at once where it is started here; 0: one for each core", high=1024)
-    num_gpus: float = setting(
-        0.0, "share of a graphics card for each cell, 0.25 puts four on one; 0: a whole one where there is any", high=64
+    num_gpus: float | None = setting(
+        None,
+        "share of a graphics card for each cell, 0.25 puts four on one, 0 none; empty: one where there is any",
+        high=64,
     )
     retries: int = setting(2, "how often a cell is tried again after its process was lost", high=100)

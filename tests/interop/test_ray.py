@@ -5,14 +5,16 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
 from learner_cells import CELLS, cell, direct_rows, running, untimed
 from ray._common.usage.usage_lib import usage_stats_enabled
 
-from learner.benchmark.engines.on_ray import connect, load_ray
+from learner.benchmark.engines.on_ray import connect, environment, load_ray, share
 from learner.config import RaySettings
+from learner.datasets import FOLDER
 from learner.errors import LearnerError
 from learner.events import Progress, RoundFinished, RoundKept
 
@@ -32,6 +34,19 @@ def collected() -> Iterator[None]:
     """What Ray leaves to the garbage collector warns now, where that is ignored, and not at the end."""
     yield
     gc.collect()
+
+
+@pytest.mark.parametrize(("wanted", "there", "got"), [(None, 0, 0), (None, 4, 1), (0, 4, 0), (0.25, 4, 0.25)])
+def test_a_share_of_a_graphics_card_is_one_where_nothing_is_said(wanted, there, got):
+    assert share(SimpleNamespace(cluster_resources=lambda: {"GPU": there}), wanted) == got
+
+
+def test_a_task_is_told_where_data_sets_lie_and_sees_no_card_that_it_shall_not_use(monkeypatch):
+    monkeypatch.setenv(FOLDER, "")
+    assert environment(hidden=False) == {"env_vars": {}}
+    monkeypatch.setenv(FOLDER, "/data")
+    assert environment(hidden=False) == {"env_vars": {FOLDER: "/data"}}
+    assert environment(hidden=True) == {"env_vars": {FOLDER: "/data", "CUDA_VISIBLE_DEVICES": "-1"}}
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from learner_cells import CELLS, LONG, cell, direct_rows, running, untimed
+from threadpoolctl import threadpool_info
 
 from learner.benchmark import provenance
-from learner.benchmark.engines import ENGINES
+from learner.benchmark.engines import ENGINES, play
 from learner.benchmark.engines.on_ray import load_ray
 from learner.benchmark.engines.plan import Plan
 from learner.benchmark.engines.play import few
@@ -99,6 +100,15 @@ def test_threads_are_as_before_when_the_serial_engine_yields():
     seen = []
     next(running("serial", [cell()], lambda index, event: seen.append(torch.get_num_threads())))
     assert set(seen) == {1}
+    assert torch.get_num_threads() == before
+
+
+def test_a_cell_has_one_thread_beside_a_graphics_card_too(monkeypatch):
+    monkeypatch.setattr(play, "pick_device", lambda: torch.device("cuda"))
+    before = torch.get_num_threads()
+    with play.one_thread():
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
     assert torch.get_num_threads() == before
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from learner.benchmark.engines import Finished, Kept, Report, nothing
 from learner.benchmark.engines.play import cores, failed, play, what
 from learner.config import RaySettings
+from learner.datasets import FOLDER
 from learner.errors import LearnerError
 from learner.events import Event, RoundKept
 from learner.simulate import Cell
@@ -47,7 +48,7 @@ def load_ray() -> Any:
 def connect(ray: Any, settings: RaySettings) -> None:
     quiet = {"log_to_driver": False, "include_dashboard": False}
     if not settings.address:
-        ray.init(num_cpus=settings.workers or cores(), **quiet)
+        ray.init(address="local", num_cpus=settings.workers or cores(), **quiet)
         return
     try:
         _knock(settings.address)
@@ -70,7 +71,9 @@ def _results(ray: Any, cells: Sequence[Cell], report: Report, settings: RaySetti
     """What is still running is cancelled when nobody wants it any more."""
     mailbox = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Mailbox).remote()
     ray.get(mailbox.empty.remote())  # it is there before any cell has something to say
-    options = {"num_cpus": 1, "num_gpus": share(ray, settings.num_gpus), "max_retries": settings.retries}
+    gpus = share(ray, settings.num_gpus)
+    known = environment(hidden=settings.num_gpus == 0)
+    options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": settings.retries, "runtime_env": known}
     task = ray.remote(**options)(play_cell)
     waiting = {task.remote(index, cell, mailbox, kept(index)): index for index, cell in enumerate(cells)}
     try:
@@ -103,12 +106,22 @@ def _result(ray: Any, reference: Any, index: int, cells: Sequence[Cell]) -> Fini
     return finished
 
 
-def share(ray: Any, wanted: float) -> float:
+def environment(*, hidden: bool) -> dict[str, Any]:
+    """What a task must be told: a cluster has an environment of its own. hidden: it sees no graphics card."""
+    names = {FOLDER: os.environ.get(FOLDER, "")}
+    if hidden:
+        names["CUDA_VISIBLE_DEVICES"] = "-1"  # Ray need not hide the cards of a machine from a task that has none
+    return {"env_vars": {name: value for name, value in names.items() if value}}
+
+
+def share(ray: Any, wanted: float | None) -> float:
     """Of a graphics card for each cell. LearnerError where there is none: such a task would wait for ever."""
     there = float(ray.cluster_resources().get("GPU", 0))
+    if wanted is None:
+        return min(1.0, there)
     if wanted > there:
         raise LearnerError(f"num_gpus is {wanted:g} and the Ray cluster has {there:g} graphics cards; set num_gpus=0")
-    return wanted or min(1.0, there)
+    return wanted
 
 
 class Mailbox:

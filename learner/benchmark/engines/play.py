@@ -56,10 +56,10 @@ def failed(index: int, reason: str) -> Finished:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """On the CPU one thread: sums do not depend on who else runs, and cells side by side do not fight for cores."""
-    if pick_device().type != "cpu":
-        yield
-        return
+    """One thread of the CPU: sums do not depend on who else runs, and cells side by side do not fight for cores.
+
+    Beside a graphics card too: what is not learned there, clusters for one, is computed as anywhere else.
+    """
     import_module("sklearn.cluster")  # a limit holds only for the thread pools that are loaded
     before = torch.get_num_threads()
     torch.set_num_threads(1)
