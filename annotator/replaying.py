@@ -5,10 +5,12 @@ The pool is what people labeled, minus the audit; the exam is the audit, which w
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +22,14 @@ from annotator.project import StoreProject
 from annotator.replayed import RESULT
 from annotator.simulating import How, Outcome, differences, simulate
 from annotator.store import copy
+from learner.benchmark.statistics import LEVEL, Comparison, compare, paired
 from learner.benchmark.study import Study
+from learner.benchmark.summary import by_setting
 from learner.data import id_array
 from learner.datasets import Dataset
-from learner.intervals import wilson
 from learner.simulate import Cell
 
-LEAST = 200  # labels; with fewer every difference drowns in the interval of the accuracy
+LEAST = 200  # labels; with fewer every difference drowns in what another audit would say
 COMPARED = ("random", "typiclust", "margin", "badge")
 
 
@@ -73,8 +76,10 @@ def of_project(instance: Path) -> Dataset:
             "Label on: every tenth question is one of them (--audit-share)"
         )
     classes = id_array(labels[image] for image in known.tolist())
-    text = hashlib.sha256(np.concatenate([known, classes, exam.images.ids, exam.classes]).tobytes()).hexdigest()[:12]
-    return Dataset(f"project:{text}", names, images.only(known), classes, exam.images, exam.classes)
+    drawn = np.concatenate([known, classes, exam.images.ids, exam.classes]).tobytes()
+    text = hashlib.sha256(b"rows that say which images were right" + drawn).hexdigest()[:12]
+    train = images.only(known)
+    return Dataset(f"project:{text}", names, train, classes, exam.images, exam.classes, keep_right=True)
 
 
 def study(instance: Path, dataset: Dataset, strategies: Sequence[str], seeds: int) -> Study:
@@ -105,29 +110,67 @@ def budgets(labels: int) -> tuple[int, ...]:
 
 
 def verdict(outcome: Outcome, exam: int) -> str:
-    """In a sentence: who is better than random over the whole curve, and how wide the interval of an accuracy is."""
-    compared = [item for items in differences(outcome).values() for item in items if item.labels is None]
-    better = [item for item in compared if item.p_holm < 0.05 and item.mean > 0]
-    worse = [item.arm for item in compared if item.p_holm < 0.05 and item.mean < 0]
+    """In a sentence: who is better than random over the whole curve, on other seeds and on other images alike."""
+    found = list(compared(outcome))
+    if not found:
+        return "nothing was compared."
+    better = [both for both in found if both.is_told and both.seeds.mean > 0]
+    worse = [both.seeds.arm for both in found if both.is_told and both.seeds.mean < 0]
+    reference, seeds = found[0].seeds.reference, found[0].seeds.n
     if better:
-        best = max(better, key=lambda item: item.mean)
-        said = (f"{best.arm} would have been better than {best.reference}: {100 * best.mean:+.1f} points on average "
-                f"(95 % interval {100 * best.low:+.1f} to {100 * best.high:+.1f})")  # fmt: skip
-    else:
+        best = max(better, key=lambda both: both.seeds.mean)
         said = (
-            f"{compared[0].reference} would have been as good, as far as {compared[0].n} seeds can tell"
-            if compared
-            else "nothing was compared"
+            f"{best.seeds.arm} would have been better than {reference}: {100 * best.seeds.mean:+.1f} points on average "
+            f"(95 % interval {_interval(best.seeds)} over the seeds, {_interval(best.images)} over the images)"
         )
+    else:
+        said = f"{reference} would have been as good, as far as {seeds} seeds and {exam} images can tell"
     said += f"; worse than that: {', '.join(worse)}" if worse else ""
-    return f"{said}. {certainty(outcome, exam)}"
-
-
-def certainty(outcome: Outcome, exam: int) -> str:
-    """The seeds share one audit, so that their spread does not know how good the audit itself is."""
-    last = outcome.rows[-1]["accuracy"]
-    low, high = wilson(round(last * exam), exam)
+    reach = max((both.images.high - both.images.low) / 2 for both in found)
     return (
-        f"Measured on the {exam} audit images: an accuracy of {last:.0%} there stands for {low:.0%} to {high:.0%}, "
-        "and differences smaller than that may turn out otherwise on other images."
+        f"{said}. Measured on the {exam} audit images, the same for every strategy; on others a difference may be "
+        f"up to {100 * reach:.1f} points larger or smaller."
     )
+
+
+@dataclass(frozen=True)
+class Both:
+    """A strategy against the reference over the whole curve, twice."""
+
+    seeds: Comparison  # paired over the seeds, on these images
+    images: Comparison  # paired over the images, with these seeds
+
+    @property
+    def is_told(self) -> bool:
+        """Is there a difference? The seeds share one audit, so that their spread alone does not know how good it is."""
+        return self.seeds.p_holm < LEVEL and self.images.p_holm < LEVEL
+
+
+def compared(outcome: Outcome) -> Iterator[Both]:
+    """Every strategy that was compared."""
+    groups = by_setting(outcome.rows)
+    for name, items in differences(outcome).items():
+        over_seeds = {item.arm: item for item in items if item.labels is None}
+        reference = items[0].reference
+        rows = [row for row in groups[name] if row["strategy"] in {*over_seeds, reference}]
+        over_images = {item.arm: item for item in on_images(rows, reference) if item.labels is None}
+        yield from (Both(item, over_images[arm]) for arm, item in over_seeds.items())
+
+
+def on_images(rows: Sequence[dict[str, Any]], reference: str) -> list[Comparison]:
+    """Against the reference, paired over the images: of each the share of seeds in which the model was right."""
+    shared, seeds, _ = paired(rows)
+    right: dict[tuple[str, int], list[list[int]]] = defaultdict(list)
+    for row in shared:
+        right[str(row["strategy"]), row["labels"]].append([int(mark) for mark in row["right"]])
+    shares = {at: np.mean(found, axis=0).tolist() for at, found in right.items() if len(found) == len(seeds)}
+    return compare(
+        [{"strategy": strategy, "labels": labels, "seed": image, "accuracy": share}
+         for (strategy, labels), found in shares.items() for image, share in enumerate(found)],
+        reference,
+    )  # fmt: skip
+
+
+def _interval(item: Comparison) -> str:
+    """In points."""
+    return f"{100 * item.low:+.1f} to {100 * item.high:+.1f}"

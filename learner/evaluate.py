@@ -22,6 +22,7 @@ class Evaluation:
     size: int
     source: str  # "test" or "audit"
     per_class: tuple[float | None, ...]  # recall; None: no image of that class
+    right: bytes = b""  # one for each image, 1 where the likeliest class is the true one
 
 
 def evaluate(probs: Tensor, classes: IntArray, source: str) -> Evaluation:
@@ -36,7 +37,9 @@ def evaluate(probs: Tensor, classes: IntArray, source: str) -> Evaluation:
     seen = [recall for recall in recalls if recall is not None]
     low, high = wilson(int(right.sum()), len(right))
     f1 = _macro_f1(predicted, classes, probs.shape[1])
-    return Evaluation(float(right.mean()), low, high, float(np.mean(seen)), f1, len(right), source, recalls)
+    return Evaluation(
+        float(right.mean()), low, high, float(np.mean(seen)), f1, len(right), source, recalls, right.tobytes()
+    )
 
 
 def _recalls(right: np.ndarray, classes: IntArray, num_classes: int) -> tuple[float | None, ...]:

@@ -185,6 +185,7 @@ class _Record:
         self, cell: Cell, dataset: datasets.Dataset, report: Callable[[Event], None], kept: Sequence[RoundKept]
     ) -> None:
         self._cell, self._images, self._report = cell, dataset.train, report
+        self._keep_right = dataset.keep_right
         self.rows = [item.row for item in kept if item.row]
         self._selection = _selection(cell, dataset)
         for row in self.rows:
@@ -216,6 +217,8 @@ class _Record:
         described = self._selection.add(self._images.positions(asked))
         spent = {"human_seconds": event.labels * self._cell.seconds_per_label, "select_seconds": self._chosen_in}
         query = {"asked": asked.tolist(), "asked_note": self._asked.note}
+        if self._keep_right and event.evaluation:
+            query |= {"right": "".join(map(str, event.evaluation.right))}
         return self._cell.describe() | _row(event) | spent | asdict(described) | query
 
 

@@ -61,6 +61,7 @@ class Dataset:
     train_classes: IntArray  # (N,) of train.ids
     test: ImageSet
     test_classes: IntArray  # (M,) of test.ids
+    keep_right: bool = False  # do rows say of each test image whether the model was right?
 
 
 def divided(name: str, source: Source, settings: DatasetSettings, seed: int) -> Dataset:

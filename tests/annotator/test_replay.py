@@ -2,18 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy import stats
 
 from annotator import create_app
 from annotator.cli import main
 from annotator.demo import CLASSES, IMAGE_SIZE, write_digits
 from annotator.errors import AnnotatorError
 from annotator.importing.folder import scan
-from annotator.replaying import budgets, of_project, verdict
+from annotator.replaying import budgets, compared, of_project, on_images, verdict
 from annotator.serving import found
 from annotator.simulating import Outcome
 from annotator.store import db as store
@@ -67,6 +70,8 @@ def test_a_replay_compares_on_the_audit_and_the_progress_page_says_so(labeled):
     rows = [json.loads(line) for line in (labeled / "replay" / "results.jsonl").read_text().splitlines()]
     assert {row["labels"] for row in rows} == {20, 30, 45, 68, 102}
     assert all((row["accuracy"] * 60) % 1 == pytest.approx(0, abs=1e-6) for row in rows)  # shares of sixty images
+    assert all(row["right"].count("1") == round(row["accuracy"] * 60) for row in rows)
+    assert {len(row["right"]) for row in rows} == {60}
     assert "Measured on the 60 audit images" in result.output
     page = create_app(labeled).test_client().get("/progress").get_data(as_text=True)
     assert json.loads((labeled / "replay.json").read_text())["verdict"] in page.replace("&#39;", "'")
@@ -115,20 +120,65 @@ def test_budgets_grow_by_half_up_to_half_of_the_labels():
     assert budgets(10) == (20,)
 
 
-def outcome(tmp_path, gain):
-    """Two strategies whose accuracies differ by `gain` in six seeds, but for a little noise."""
+IMAGES = 400  # of the audit
+
+
+def outcome(tmp_path, gain, images=IMAGES, shared=0.0):
+    """Two strategies, six seeds: margin is right more often by `gain`, and on the first images by `shared` always."""
     rng = np.random.default_rng(0)
-    rows = [
-        {"dataset": "project:x", "method": "propagate", "strategy": name, "seed": seed, "labels": count,
-         "accuracy": 0.7 + count / 1000 + rng.normal(0, 0.01) + (gain if name == "margin" else 0)}
-        for name in ("random", "margin") for seed in range(6) for count in (20, 30)
-    ]  # fmt: skip
+    easy = rng.random(images)  # an image is easy or hard for all alike
+    rows = []
+    for name, seed, count in product(("random", "margin"), range(6), (20, 30)):
+        chance = 0.2 + 0.6 * easy + count / 1000 + (gain if name == "margin" else 0)
+        right = rng.random(images) < chance
+        right[: round(shared * images)] = name == "margin"
+        rows.append({
+            "dataset": "project:x", "method": "propagate", "strategy": name, "seed": seed, "labels": count,
+            "accuracy": float(right.mean()), "right": "".join(map(str, right.astype(int))),
+        })  # fmt: skip
     return Outcome(Study("t", ()), tmp_path, rows, [])
 
 
 def test_the_verdict_may_be_that_random_would_have_been_as_good(tmp_path):
-    assert verdict(outcome(tmp_path, 0.0), 60).startswith(
-        "random would have been as good, as far as 6 seeds can tell. "
-    )
-    assert verdict(outcome(tmp_path, 0.1), 60).startswith("margin would have been better than random: +")
-    assert "as far as 6 seeds can tell; worse than that: margin. " in verdict(outcome(tmp_path, -0.1), 60)
+    said = verdict(outcome(tmp_path, 0.0), IMAGES)
+    assert said.startswith("random would have been as good, as far as 6 seeds and 400 images can tell. ")
+    assert verdict(outcome(tmp_path, 0.1), IMAGES).startswith("margin would have been better than random: +")
+    assert "400 images can tell; worse than that: margin. " in verdict(outcome(tmp_path, -0.1), IMAGES)
+    assert verdict(replace(outcome(tmp_path, 0.1), rows=[]), IMAGES) == "nothing was compared."
+
+
+def test_a_difference_that_every_seed_has_and_few_images_is_not_called_one(tmp_path):
+    """Two images of sixty make every seed better: on another audit they may not be there."""
+    found = outcome(tmp_path, 0.0, images=60, shared=2 / 60)
+    for row in found.rows:
+        row["right"] = row["right"][:2] + "01" * 29
+        row["accuracy"] = row["right"].count("1") / 60 + row["seed"] * 1e-6 * (row["strategy"] == "margin")
+    (both,) = compared(found)
+    assert both.seeds.p_holm < 0.001
+    assert verdict(found, 60).startswith("random would have been as good, as far as 6 seeds and 60 images can tell. ")
+
+
+def test_the_interval_over_images_is_that_of_paired_differences(tmp_path):
+    found = outcome(tmp_path, 0.1)
+    right = {
+        name: np.mean([list(map(int, row["right"])) for row in found.rows if row["strategy"] == name], axis=0)
+        for name in ("random", "margin")
+    }  # over seeds and both budgets: the mean height of the curve
+    truth = stats.ttest_rel(right["margin"], right["random"])
+    item = next(item for item in on_images(found.rows, "random") if item.labels is None)
+    interval = truth.confidence_interval(0.95)
+    assert (item.n, item.p_t) == (IMAGES, pytest.approx(truth.pvalue))
+    assert (item.low, item.high) == pytest.approx((interval.low, interval.high))
+    (both,) = compared(found)
+    assert both.images.mean == pytest.approx(both.seeds.mean)  # the same difference, seen twice
+    low, high = 100 * interval.low, 100 * interval.high
+    said = verdict(found, IMAGES)
+    assert f"{low:+.1f} to {high:+.1f} over the images)" in said
+    assert f"may be up to {(high - low) / 2:.1f} points larger or smaller." in said
+
+
+def test_a_budget_that_not_every_seed_reached_counts_for_neither(tmp_path):
+    found = outcome(tmp_path, 0.1)
+    rows = [row for row in found.rows if (row["strategy"], row["seed"], row["labels"]) != ("margin", 3, 20)]
+    (both,) = compared(replace(found, rows=rows))
+    assert both.images.mean == pytest.approx(both.seeds.mean)

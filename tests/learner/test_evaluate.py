@@ -30,6 +30,7 @@ def test_accuracies_agree_with_scikit_learn():
     assert found.macro_f1 == pytest.approx(f1_score(classes, predicted, average="macro"))
     assert found.per_class == pytest.approx(recall_score(classes, predicted, average=None))
     assert (found.size, found.source) == (200, "test")
+    assert list(found.right) == (predicted == classes).tolist()
 
 
 def test_a_class_without_images_has_no_recall_and_does_not_count():
