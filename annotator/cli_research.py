@@ -110,7 +110,8 @@ def simulate(
     try:
         outcome = simulating.simulate(plan, folder, how)
     except KeyboardInterrupt:
-        raise click.ClickException(f"stopped; what is finished stands in {folder}, the same command goes on") from None
+        said = "what was not computed again has its old rows" if force else "the same command goes on"
+        raise click.ClickException(f"stopped; what is finished stands in {folder}, {said}") from None
     made = simulating.pictures(outcome)
     click.echo(simulating.as_json(outcome) if as_json else simulating.told(outcome))
     if not as_json:

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from annotator.progress import Bars, bar_names
+from annotator.tracking import Tracker
 from learner import datasets
 from learner.acquisition import is_oracle
 from learner.benchmark.absent import absent as find_absent
@@ -58,6 +58,7 @@ class Outcome:
     rows: Rows
     missing: list[tuple[str, str]]
     command: str = ""  # that made it, for the pictures
+    untracked: Sequence[tuple[str, str]] = ()  # what could not be logged, with the reason
 
 
 def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | None = None) -> Outcome:
@@ -66,25 +67,28 @@ def simulate(study: Study, folder: Path, how: How, dataset: datasets.Dataset | N
     With `dataset` all cells are of it, and run here.
     """
     settings: Any = resolve(lookup("engine", ENGINES, how.engine).settings, how.engine_settings)
+    tracker = Tracker(how.track, how.tracking)
     study = replace(study, cells=with_content(study.cells, has_data=dataset is not None))
     absent = find_absent(study.cells, has_data=dataset is not None)
     if all(cell.key in absent for cell in study.cells) and not read(folder / RESULTS):
         raise LearnerError(next(iter(absent.values()), "the study has no cells"))
     run = Run(folder)
     if how.force:
-        run.forget(cell for cell in study.cells if cell.key not in absent)
+        run.again(cell for cell in study.cells if cell.key not in absent)
     todo = [cell for cell in study.cells if not run.has(cell)]
     missing = [(named(cell), absent[cell.key]) for cell in todo if cell.key in absent]
     todo = [cell for cell in todo if cell.key not in absent]
     _describe(run, study, how, missing)
+    tracker.catch_up(run, study.cells)
     there = len(study.cells) - len(missing)  # what cannot be run would keep the bar from its end
     with Bars(there, there - len(todo), how.bar) as bars:
-        missing += _drive(run, todo, how, bars, _engine(how, settings, dataset))
+        missing += _drive(run, todo, tracker, bars, _engine(how, settings, dataset))
     _describe(run, study, how, missing)
     rows = run.rows(study.cells)
     if not rows:
         raise LearnerError(missing[0][1] if missing else "the study has no cells")
-    return Outcome(study, folder, rows, missing, how.command)
+    untracked = [(named(cell), reason) for cell, reason in tracker.failed]
+    return Outcome(study, folder, rows, missing, how.command, untracked)
 
 
 def _describe(run: Run, study: Study, how: How, missing: list[tuple[str, str]]) -> None:
@@ -115,7 +119,7 @@ def named(cell: Cell) -> str:
     return ", ".join([word for word in words if word] + [f"seed {cell.settings.seed}"])
 
 
-def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine) -> Iterator[tuple[str, str]]:
+def _drive(run: Run, cells: Sequence[Cell], tracker: Tracker, bars: Bars, engine: Engine) -> Iterator[tuple[str, str]]:
     """Every cell through the engine, on disk as soon as it is whole; the failed ones with their reasons."""
     called = bar_names(cells)
 
@@ -128,20 +132,11 @@ def _drive(run: Run, cells: Sequence[Cell], how: How, bars: Bars, engine: Engine
         cell = cells[finished.index]
         if finished.rows:
             run.add(cell, finished.rows)
-            if how.track:
-                _track(how, cell, finished.rows)
+            tracker.add(cell, finished.rows)
         bars.finish(called[finished.index])
         if finished.error:
-            yield named(cell), finished.error
-
-
-def _track(how: How, cell: Cell, rows: Rows) -> None:
-    from learner.benchmark.track import track_mlflow
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        track_mlflow(how.tracking.get("uri", ""), how.tracking.get("experiment", "annotator"), cell, rows, (path,))
+            stands = "; its rows from before stand" if run.had(cell) else ""
+            yield named(cell), finished.error + stands
 
 
 def pictures(outcome: Outcome) -> list[Path]:
@@ -202,29 +197,37 @@ def told(outcome: Outcome) -> str:
         if name in compared:
             parts.append(_differences(compared[name]))
     if compared:
-        path = outcome.folder / "comparison.json"
-        items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
-        path.write_text(json.dumps(items, indent=2) + "\n")
-        parts.append(f"Every budget is in {path}.")
+        parts.append(f"Every budget is in {_keep(outcome, compared)}.")
     parts += [f"not compared: {name}: {what}" for name, what in without.items()]
-    parts += _not_measured(outcome.missing)
+    parts += _listed("not measured", outcome.missing)
+    parts += _listed("not logged", outcome.untracked)
     return "\n".join(parts)
 
 
-def _not_measured(missing: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _keep(outcome: Outcome, compared: Mapping[str, list[Comparison]]) -> Path:
+    """The differences as a file beside the rows."""
+    path = outcome.folder / "comparison.json"
+    items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
+    path.write_text(json.dumps(items, indent=2) + "\n")
+    return path
+
+
+def _listed(said: str, missing: Sequence[tuple[str, str]]) -> Iterator[str]:
     """A line for each run, but one for many with the same reason; run.json and the report name them all."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in missing:
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
         few = names if len(names) <= LISTED else [f"{len(names)} runs, the first of them {names[0]}"]
-        yield from (f"not measured: {name}: {reason}" for name in few)
+        yield from (f"{said}: {name}: {reason}" for name in few)
 
 
 def as_json(outcome: Outcome) -> str:
     """The same for programs."""
     found = {name: curves(rows, value=_value(outcome, rows)) for name, rows in by_setting(outcome.rows).items()}
     compared, without = _compared(outcome)
+    if compared:
+        _keep(outcome, compared)
     return json.dumps(
         {
             "title": outcome.study.title,
@@ -238,6 +241,7 @@ def as_json(outcome: Outcome) -> str:
             "differences": {name: [asdict(item) for item in items] for name, items in compared.items()},
             "not_compared": without,
             "missing": [{"cell": name, "reason": reason} for name, reason in outcome.missing],
+            "not_logged": [{"cell": name, "reason": reason} for name, reason in outcome.untracked],
         },
         indent=2,
     )

@@ -52,6 +52,7 @@ class Run:
             self._cells: dict[str, list[Row]] = {}
             for row in rows:
                 self._cells.setdefault(row["cell"], []).append(row)
+            self._old: dict[str, list[Row]] = {}  # finished cells that are computed again
             self._drop_rounds(self._cells)
             self._set_aside(rows)
             self._rewrite()
@@ -64,15 +65,18 @@ class Run:
 
     def rows(self, cells: Iterable[Cell]) -> list[Row]:
         """Of those that are finished, in the order of the cells: the same whatever the engine."""
-        return [row for cell in cells for row in self._cells.get(cell.key, ())]
+        every = self._old | self._cells
+        return [row for cell in cells for row in every.get(cell.key, ())]
 
-    def forget(self, cells: Iterable[Cell]) -> None:
-        """They will be computed again."""
+    def again(self, cells: Iterable[Cell]) -> None:
+        """They will be computed once more; their rows stay on the disk until the new ones are there."""
         keys = [cell.key for cell in cells]
-        for key in keys:
-            self._cells.pop(key, None)
+        self._old |= {key: self._cells.pop(key) for key in keys if key in self._cells}
         self._drop_rounds(keys)
-        self._rewrite()
+
+    def had(self, cell: Cell) -> bool:
+        """Are there rows from before, of a cell that is not finished again?"""
+        return cell.key in self._old
 
     def keep(self, cell: Cell, item: RoundKept) -> None:
         """How far a cell has come that is not finished."""
@@ -107,12 +111,18 @@ class Run:
     def add(self, cell: Cell, rows: Sequence[Row]) -> None:
         """A whole cell; on the disk when this returns."""
         whole = [row | {"rounds": len(rows)} for row in rows]
+        self._cells[cell.key] = whole
+        if self._old.pop(cell.key, None):
+            self._rewrite()
+        else:
+            self._append(whole)
+        self._drop_rounds([cell.key])
+
+    def _append(self, rows: Sequence[Row]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in whole))
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
             file.flush()
             os.fsync(file.fileno())
-        self._cells[cell.key] = whole
-        self._drop_rounds([cell.key])
 
     def describe(self, values: Mapping[str, Any], missing: Collection[tuple[str, str]]) -> None:
         """What the rows are for: title, command ...; and what could not be measured, with the reason."""
@@ -130,8 +140,9 @@ class Run:
                 file.writelines(f"{line}\n" for line in rest)
 
     def _rewrite(self) -> None:
-        """Without what was torn or forgotten."""
-        text = "".join(json.dumps(row) + "\n" for rows in self._cells.values() for row in rows)
+        """Without what was torn or replaced."""
+        every = self._old | self._cells
+        text = "".join(json.dumps(row) + "\n" for rows in every.values() for row in rows)
         if not self.path.exists() or self.path.read_text(encoding="utf-8", errors="replace") != text:
             _replace(self.path, text)
 

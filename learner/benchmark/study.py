@@ -17,6 +17,7 @@ the same ones stand in several grids.
 """
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
@@ -148,5 +149,11 @@ def _require_known(values: Mapping[str, Any], known: tuple[str, ...], what: str)
 
 
 def with_seeds(study: Study, seeds: int) -> Study:
-    """Only the first so many seeds of each setting: a quick look at a large study."""
-    return replace(study, cells=tuple(cell for cell in study.cells if cell.settings.seed < seeds))
+    """Only the first so many seeds of each setting, as the study lists them: a quick look at a large one."""
+    taken: dict[str, int] = defaultdict(int)
+    kept = []
+    for cell in study.cells:
+        setting = replace(cell, settings=replace(cell.settings, seed=0)).key
+        taken[setting] += 1
+        kept += [cell] if taken[setting] <= seeds else []
+    return replace(study, cells=tuple(kept))

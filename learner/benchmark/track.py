@@ -10,6 +10,7 @@ from learner.settings import as_dict
 from learner.simulate import Cell
 
 LONGEST = 6000  # characters of a parameter that every store of MLflow keeps
+TAG = "annotator.cell"  # of a run: the key of its cell
 AT_ONCE = 100  # parameters in one request: more are refused
 
 
@@ -25,14 +26,40 @@ def track_mlflow(
     mlflow = load_mlflow()
     try:
         client = mlflow.MlflowClient(tracking_uri=uri or None)
-        run = client.create_run(_experiment(client, uri, experiment), run_name=_name(cell)).info.run_id
+        where = _experiment(client, uri, experiment)
+        run = client.create_run(where, run_name=_name(cell), tags={TAG: cell.key}).info.run_id
         _log(mlflow, client, run, cell, rows)
         for path in artifacts:
             client.log_artifact(run, str(path))
         client.set_terminated(run)
-    except mlflow.MlflowException as error:
-        raise LearnerError(f"MLflow at {uri!r}: {str(error).partition(chr(10))[0]}") from error
+    except (mlflow.MlflowException, OSError) as error:
+        raise _unusable(uri, error) from error
     return str(run)
+
+
+def tracked(uri: str, experiment: str) -> set[str]:
+    """The keys of the cells whose runs are whole. LearnerError as above."""
+    mlflow = load_mlflow()
+    try:
+        client = mlflow.MlflowClient(tracking_uri=uri or None)
+        where = _experiment(client, uri, experiment)
+        return {run.data.tags[TAG] for run in _finished(client, where) if TAG in run.data.tags}
+    except (mlflow.MlflowException, OSError) as error:
+        raise _unusable(uri, error) from error
+
+
+def _finished(client: Any, experiment: str) -> Iterator[Any]:
+    token = None
+    while True:
+        page = client.search_runs([experiment], "attributes.status = 'FINISHED'", page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _unusable(uri: str, error: Exception) -> LearnerError:
+    return LearnerError(f"MLflow at {uri!r}: {str(error).partition(chr(10))[0]}")
 
 
 def load_mlflow() -> Any:

@@ -264,6 +264,30 @@ def test_a_round_that_needs_the_net_before_it_is_not_gone_on_from(shapes, monkey
     assert rows_of("halved") == rows_of("whole")
 
 
+def test_an_interrupt_of_force_loses_no_row(shapes, monkeypatch):
+    command = "simulate --quiet --dataset npz:shapes.npz --seeds 3 --budget 20 --out o"
+    simulate(command)
+    before = rows_of("o")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bars, "finish", stopping_after(1))
+        said = simulate(f"{command} --force", code=1)
+    assert said == "Error: stopped; what is finished stands in o, what was not computed again has its old rows\n"
+    assert rows_of("o") == before
+    again = counted(monkeypatch)
+    simulate(command)
+    assert not again
+
+
+def test_a_cell_that_fails_when_it_is_forced_keeps_its_rows(shapes, monkeypatch):
+    command = "simulate --quiet --dataset npz:shapes.npz --seeds 2 --budget 20 --out o"
+    simulate(command)
+    before = rows_of("o")
+    failing(monkeypatch, ("random", 1))
+    said = simulate(f"{command} --force")
+    assert "random, seed 1: its loss became NaN; its rows from before stand\n" in said
+    assert rows_of("o") == before
+
+
 def kept_rows(path: Path) -> list[dict]:
     """Of the whole lines of a cell under way."""
     lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
@@ -305,7 +329,7 @@ def counted(monkeypatch) -> list:
     return seen
 
 
-@pytest.mark.slow  # the README's commands run it as well
+@pytest.mark.long
 def test_the_smoke_study_runs_from_the_data_sets_to_the_tables(shapes):
     found = json.loads(simulate("simulate --study smoke --seeds 2 --json --quiet"))
     assert found["missing"] == []
@@ -315,6 +339,18 @@ def test_the_smoke_study_runs_from_the_data_sets_to_the_tables(shapes):
     }  # fmt: skip
     assert {len(items) for items in found["differences"].values()} == {4, 12}
     assert len(rows_of("runs/smoke")) == 20 * 3
+    kept = json.loads(Path("runs/smoke/comparison.json").read_text())
+    flat = [{"setting": name} | item for name, items in found["differences"].items() for item in items]
+    assert kept == flat
+
+
+def test_for_programs_the_same_files_are_written(shapes):
+    command = "simulate --quiet --dataset npz:shapes.npz --strategy random --strategy margin --seeds 2 --budget 20 -o o"
+    simulate(command)
+    before = {path.name: path.read_text() for path in Path("o").glob("comparison.json")}
+    Path("o/comparison.json").unlink()
+    simulate(f"{command} --json")
+    assert {path.name: path.read_text() for path in Path("o").glob("comparison.json")} == before != {}
 
 
 def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
@@ -438,6 +474,15 @@ def test_a_file_with_other_content_is_computed_anew_and_the_old_rows_stay(shapes
     Path("shapes.npz").write_bytes(kept)
     assert simulate(command) == first
     assert len(again) == 2
+
+
+def test_without_mlflow_nothing_runs(shapes, monkeypatch):
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "")  # so that they are as before afterwards
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    said = simulate("simulate --quiet --track mlflow --seeds 1 --budget 20 --out o", code=1)
+    assert said == "Error: mlflow is not installed: pip install 'annotator[mlflow]'\n"
+    assert not Path("o").exists()
 
 
 @pytest.mark.long

@@ -83,6 +83,55 @@ def test_simulate_tracks_every_cell_with_its_rows(uri, tmp_path):
         assert [row["asked"] for row in kept] == [row["asked"] for row in mine]
 
 
+SMALL = ["simulate", "--seeds", "2", "--query-size", "10", "--budget", "20", "--quiet"]
+
+
+def logged(uri: str) -> list[str]:
+    """The seeds of the whole runs in the store."""
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name("annotator")
+    runs = client.search_runs([found.experiment_id], "attributes.status = 'FINISHED'") if found else []
+    return sorted(run.data.params["loop.seed"] for run in runs)
+
+
+def test_runs_that_were_finished_before_are_logged_once(uri, tmp_path):
+    command = [*SMALL, "--out", str(tmp_path / "out")]
+    tracked = [*command, "--track", "mlflow", "--track-uri", uri]
+    for arguments, seeds in ((command, []), (tracked, ["0", "1"]), (tracked, ["0", "1"])):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        assert logged(uri) == seeds
+
+
+def test_a_run_that_cannot_be_logged_stops_nothing_and_is_logged_by_the_next_command(uri, tmp_path, monkeypatch):
+    command = [*SMALL, "--out", str(tmp_path / "out"), "--track", "mlflow", "--track-uri", uri]
+    log_artifact = mlflow.MlflowClient.log_artifact
+
+    def full(client, run, path):
+        if client.get_run(run).data.params["loop.seed"] == "0":
+            raise OSError("No space left on device")
+        log_artifact(client, run, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "log_artifact", full)
+        result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "not logged: digits, propagate, pca, random, seed 0: MLflow at " in result.output
+    assert "No space left on device" in result.output
+    assert logged(uri) == ["1"]
+    result = CliRunner().invoke(main, command)
+    assert "not logged" not in result.output
+    assert logged(uri) == ["0", "1"]
+
+
+def test_a_store_that_cannot_be_used_is_named_before_anything_runs(tmp_path):
+    command = [*SMALL, "--out", str(tmp_path / "out"), "--track", "mlflow", "--track-uri", "nonsense://x"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: MLflow at 'nonsense://x': ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_mlflow_tells_nobody(uri):
     track_mlflow(uri, "few labels", CELL, ROWS, [])
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == os.environ["DO_NOT_TRACK"] == "true"

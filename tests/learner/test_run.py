@@ -53,9 +53,17 @@ def test_what_is_not_of_whole_cells_is_set_aside_not_thrown_away(run):
     assert read(run.path) == Run(run.folder).rows(reversed(CELLS))
 
 
-def test_what_is_forgotten_is_computed_again_and_the_rest_stays(run):
-    run.forget(CELLS[:1])
-    assert [Run(run.folder).has(cell) for cell in CELLS] == [False, True, True, False]
+def test_rows_stay_until_those_that_are_computed_again_are_there(run):
+    before = run.rows(CELLS)
+    run.again(CELLS[:1])
+    assert [run.has(cell) for cell in CELLS] == [False, True, True, False]
+    assert [run.had(cell) for cell in CELLS] == [True, False, False, False]
+    assert run.rows(CELLS) == Run(run.folder).rows(CELLS) == before  # what an interrupt leaves
+    run.add(CELLS[0], rows_of(CELLS[0], number=2))  # of other code: fewer rounds
+    assert run.rows(CELLS) == Run(run.folder).rows(CELLS)
+    assert [row["labels"] for row in Run(run.folder).rows(CELLS[:1])] == [10, 20]
+    assert Run(run.folder).rows(CELLS[1:]) == before[3:]
+    assert not (run.folder / REST).exists()
 
 
 def kept(number, cell=CELLS[3]):
@@ -94,7 +102,7 @@ def test_a_cell_that_starts_again_has_no_later_rounds(run):
     for number in (0, 1, 2, 0, 1):
         run.keep(CELLS[3], kept(number))
     assert run.kept(CELLS[3]) == [kept(0), kept(1)]
-    run.forget(CELLS[3:])
+    run.again(CELLS[3:])
     assert run.kept(CELLS[3]) == []
 
 

@@ -74,6 +74,13 @@ def test_fewer_seeds_are_the_first_ones():
     assert len(plan.cells) * 3 == len(read("smoke").cells)
 
 
+def test_of_a_list_of_seeds_the_first_ones_are_taken_in_each_setting():
+    grids = [{"strategy": ["random", "margin"], "seeds": [7, 3, 5]}, {"budget": 50, "seeds": [4]}]
+    plan = with_seeds(study({"grid": grids}), 2)
+    found = Counter((c.strategy.name, c.settings.budget, c.settings.seed) for c in plan.cells)
+    assert set(found) == {(name, 100, seed) for name in ("random", "margin") for seed in (7, 3)} | {("random", 50, 4)}
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
