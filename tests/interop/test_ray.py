@@ -3,10 +3,6 @@
 import gc
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +12,7 @@ import ray
 from learner_cells import CELLS, cell, direct_rows, running, untimed
 from ray._common.usage.usage_lib import usage_stats_enabled
 
-from learner.benchmark.engines.on_ray import connect, load_ray, share
+from learner.benchmark.engines.on_ray import connect, environment, load_ray, share
 from learner.config import RaySettings
 from learner.datasets import FOLDER
 from learner.errors import LearnerError
@@ -40,56 +36,17 @@ def collected() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory) -> Iterator[str]:
-    """The address of a Ray that others started, with two cores and a graphics card that it only believes in."""
-    port = free_port()
-    options = [f"--port={port}", "--num-cpus=2", "--num-gpus=1", "--include-dashboard=false", "--block"]
-    command = [Path(sys.executable).with_name("ray"), "start", "--head", *options]
-    told = {key: value for key, value in os.environ.items() if key not in (FOLDER, "CUDA_VISIBLE_DEVICES")}
-    told |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
-    told |= {"RAY_raylet_start_wait_time_s": "120", "RAY_agent_register_timeout_ms": "120000"}  # a machine may be busy
-    said = tmp_path_factory.mktemp("ray") / "said.txt"
-    with said.open("w") as file, subprocess.Popen(command, env=told, stdout=file, stderr=file) as running:
-        while "Ray runtime started" not in said.read_text():
-            assert running.poll() is None, said.read_text()
-            time.sleep(0.2)
-        yield f"127.0.0.1:{port}"
-        running.terminate()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-def test_the_folder_of_data_sets_goes_to_a_cluster_that_runs_already(elsewhere, tmp_path, monkeypatch):
-    (tmp_path / "brought along").write_text("no folder, so that nothing is downloaded into it")
-    monkeypatch.setenv(FOLDER, str(tmp_path / "brought along"))
-    (found,) = running("ray", [cell(dataset="cifar10")], address=elsewhere)
-    assert f"cifar10 is not (or not undamaged) in {tmp_path / 'brought along'} " in found.error
-
-
-def test_two_cells_share_a_graphics_card_of_a_cluster(elsewhere):
-    left = []
-    told = running("ray", [SLOW, SLOW], lambda *event: left.append(ray.available_resources().get("GPU", 0.0)),
-                   address=elsewhere, num_gpus=0.5)  # fmt: skip
-    assert [item.error for item in told] == ["", ""]
-    assert min(left) == 0
-
-
-def test_cells_without_a_share_of_a_graphics_card_take_none(elsewhere):
-    left = []
-    (found,) = running("ray", [cell()], lambda *event: left.append(ray.available_resources()["GPU"]), address=elsewhere,
-                       num_gpus=0)  # fmt: skip
-    assert not found.error
-    assert set(left) == {1.0}
-
-
 @pytest.mark.parametrize(("wanted", "there", "got"), [(None, 0, 0), (None, 4, 1), (0, 4, 0), (0.25, 4, 0.25)])
 def test_a_share_of_a_graphics_card_is_one_where_nothing_is_said(wanted, there, got):
     assert share(SimpleNamespace(cluster_resources=lambda: {"GPU": there}), wanted) == got
+
+
+def test_a_task_is_told_where_data_sets_lie_and_sees_no_card_that_it_shall_not_use(monkeypatch):
+    monkeypatch.setenv(FOLDER, "")
+    assert environment(hidden=False) == {"env_vars": {}}
+    monkeypatch.setenv(FOLDER, "/data")
+    assert environment(hidden=False) == {"env_vars": {FOLDER: "/data"}}
+    assert environment(hidden=True) == {"env_vars": {FOLDER: "/data", "CUDA_VISIBLE_DEVICES": "-1"}}
 
 
 @pytest.fixture(scope="module")
