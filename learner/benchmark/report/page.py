@@ -172,7 +172,7 @@ def _seeds(shared: Sequence[int], others: Sequence[int], by: str = "strategy") -
 
 def heading(said: str, command: str) -> str:
     """Of a figure that may be seen alone; a dollar would begin a formula."""
-    return "\n".join(fill(line, WIDTH) for line in (said, command) if line).replace("$", r"\$")
+    return "\n".join(fill(line, WIDTH, break_on_hyphens=False) for line in (said, command) if line).replace("$", r"\$")
 
 
 def _with_seeds(table: Table, part: Part) -> Table:
@@ -250,7 +250,7 @@ def _html(table: Table, caption: str = "") -> str:
     head = "".join(f"<th scope=col>{escape(column)}</th>" for column in table.columns)
     heats = table.heat or ((),) * len(table.rows)
     rows = "".join(f"<tr>{_cells(row, heat)}</tr>" for row, heat in zip(table.rows, heats, strict=True))
-    note = f"{escape(table.note)} {caption}".strip()
+    note = f"{escape(table.note)} {caption[:1].upper()}{caption[1:]}".strip()
     return (
         f'<div class=scroll tabindex=0 role=region aria-label="{escape(table.title)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div><p class=quiet>{note}</p>"
