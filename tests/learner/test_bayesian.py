@@ -1,5 +1,6 @@
 """Scores of stochastic predictions against closed forms and brute force."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -84,6 +85,19 @@ def test_large_beta_is_bald_and_beta_zero_is_random():
     assert 2.5 < common(1.0) < 16
 
 
+@pytest.mark.parametrize("beta", [0.5, 1.0, 3.0])
+def test_rounding_below_zero_makes_no_draw_of_images_that_tell_nothing(beta):
+    """A BALD of -2e-7 to a power below one is not a number: with one of them baal 2.1's PowerBALD draws uniformly."""
+    given = random_candidates(np.random.default_rng(0), 150)
+    side, sure = given.pool, torch.arange(150) >= 30
+    mean = torch.where(sure[:, None], torch.tensor([1.0, 0.0, 0.0]), torch.full((150, 3), 1 / 3))
+    expected = torch.where(sure, torch.tensor(2e-7), torch.tensor(0.3))  # of the sure ones above their own entropy
+    given = replace(given, pool=replace(side, mean_probs=mean, expected_entropy=expected))
+    select = STRATEGIES["power_bald"].load()
+    picks = select(given, 15, np.random.default_rng(0), PowerBaldSettings(beta=beta))
+    assert set(picks.ids.tolist()) <= set(side.ids[:30].tolist())
+
+
 # batch_bald
 
 
@@ -138,6 +152,7 @@ def test_a_copy_of_a_chosen_image_tells_little():
 
 
 def test_images_beyond_the_batch_follow_by_bald():
+    """In baal's BatchBALD those that were not looked at share one score, so that the end of the pool follows."""
     given = random_candidates(np.random.default_rng(0), 60)
     row = STRATEGIES["batch_bald"]
     picks = row.load()(given, 40, np.random.default_rng(0), row.settings(max_batch=5))
