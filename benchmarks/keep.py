@@ -34,8 +34,8 @@ def main(run: Path, name: str, out: Path) -> None:
     about = json.loads((run / ABOUT).read_text())
     rows, _ = of_last_command(read(run / ROWS), about)
     about.pop("cell_keys", None)
-    about["command"] = " ".join(map(bare, str(about["command"]).split(" ")))
-    for item in about["missing"]:
+    about["command"] = " ".join(map(bare, str(about.get("command", "")).split(" ")))
+    for item in about.get("missing", ()):
         item["reason"] = item["reason"].replace(str(Path.home()), "~")
     where = {key: rows[0][key] for key in ("device", "versions")}
     where["revisions"] = sorted({row.get("revision", "") for row in rows} - {""})
