@@ -122,8 +122,3 @@ def db(instance: Path) -> Iterator[Database]:
     opened = store.connect(instance / store.FILE)
     yield opened
     opened.close()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The page whose commands take two minutes comes first: begun last, every other worker would wait for it."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")

@@ -58,7 +58,7 @@ def test_scores_are_finite(name, given, size):
     assert scores is None or (len(scores) == min(size, len(given.pool.ids)) and np.isfinite(scores).all())
 
 
-@every_strategy
+@pytest.mark.parametrize("name", sorted({*DRAWN, "bald", "badge", "typiclust"}))
 @some_examples
 @given(given=candidates(), size=st.integers(1, 60))
 def test_probabilities_are_those_of_draws_one_for_each_image(name, given, size):

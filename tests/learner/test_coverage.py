@@ -67,16 +67,19 @@ def megabytes(name: str) -> float:
     return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
+QUICK, LONG = ("coreset", "typiclust"), ("max_herding", "probcover", "rdss")  # which runs measure their memory
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a part of a run")
 @pytest.mark.parametrize(
     ("name", "labeled"),
     [
-        ("coreset", 20),
-        ("typiclust", 20),
+        *((name, 20) for name in QUICK),
+        *(pytest.param(name, 20, marks=pytest.mark.long) for name in LONG),
         *(
-            pytest.param(name, labeled, marks=pytest.mark.long)
+            pytest.param(name, labeled, marks=pytest.mark.slow)
             for name, labeled in [
-                *((name, 20) for name in STRATEGIES if name not in ("coreset", "typiclust")),
+                *((name, 20) for name in STRATEGIES if name not in (*QUICK, *LONG)),
                 ("coreset", 10_000),
                 ("max_herding", 10_000),
             ]

@@ -83,7 +83,7 @@ def test_the_two_families_are_corrected_apart():
         assert [item.p_holm for item in family] == pytest.approx(holm([item.p_t for item in family]))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_where_nothing_differs_one_test_in_twenty_says_so():
     rng = np.random.default_rng(0)
     found = np.array([paired_t(rng.normal(size=5)) for _ in range(4000)])
@@ -92,7 +92,7 @@ def test_where_nothing_differs_one_test_in_twenty_says_so():
     assert (ranks < 0.05).mean() == pytest.approx(0.0425, abs=0.01)  # the levels of 2^12 signs are steps
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_where_nothing_differs_holm_keeps_one_family_in_twenty():
     rng = np.random.default_rng(1)
     wrong = 0
