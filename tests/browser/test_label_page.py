@@ -57,7 +57,7 @@ def test_the_suggestion_is_what_this_rounds_model_predicts(labeler: Labeler, liv
         labeler.press(" ")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_flipped_labels_flip_the_suggestions(context: BrowserContext, photos: Path, tmp_path: Path) -> None:
     instance = tmp_path / "instance"
     with Server(photos, instance, "cat,dog", "--query-size", "10") as server:

@@ -29,7 +29,7 @@ def tools(context: BrowserContext) -> CDPSession:
 
 
 @pytest.mark.parametrize(
-    "many", [pytest.param(300, marks=pytest.mark.long), pytest.param(2000, marks=pytest.mark.slow)], indirect=True
+    "many", [pytest.param(600, marks=pytest.mark.long), pytest.param(2000, marks=pytest.mark.slow)], indirect=True
 )
 def test_memory_does_not_grow_with_the_images_answered(
     context: BrowserContext, tools: CDPSession, many: Path, tmp_path: Path

@@ -135,7 +135,7 @@ def test_a_cell_whose_worker_is_killed_is_tried_again_and_ends_the_same():
     assert untimed(found[0].rows) == untimed(next(running("serial", [cell(budgets=LONG)])).rows)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_cell_whose_worker_is_killed_too_often_is_given_up_and_the_others_run():
     report, _ = kill_in_the_first(2)
     first, second = running("processes", [cell(budgets=LONG), cell("margin")], report, workers=1, retries=1)
