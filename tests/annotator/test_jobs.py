@@ -62,7 +62,7 @@ def test_a_round_survives_kill_minus_nine_of_the_learning_process(supervisor, li
     until(lambda: rounds.process(live, "learner")["error"] is None)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_while_paused_nothing_is_learned_and_afterwards_everything(supervisor, live):
     until(lambda: rounds.load_state(live))
     with store.write(live):
@@ -102,7 +102,7 @@ def test_a_learning_process_ends_with_its_parent(make_instance):
     until(lambda: rounds.process(db, "learner")["owner"] is None)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_learning_process_ends_with_a_parent_that_was_gone_before_it_could_look(make_instance):
     instance = make_instance("early")
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)

@@ -330,8 +330,8 @@ def kept_rows(path: Path) -> list[dict]:
     return [row for line in lines if (row := json.loads(line)["row"])]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("engine", [pytest.param("serial", marks=pytest.mark.slow), "processes"])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["serial", "processes"])
 def test_a_real_ctrl_c_costs_only_the_round_under_way(shapes, engine):
     command = f"simulate --quiet --strategy bald --seeds 1 --budget 40 --engine {engine}"
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the background jobs of a shell ignore it
