@@ -258,7 +258,8 @@ def _checkpoints(arms: Arms, reference: str, doubling: bool) -> list[int]:
     """The budgets that count, at least one."""
     budgets = shared_budgets(arms)
     own = [labels for labels in budgets if not _is_level(arms, labels)] or budgets
-    chosen = [labels for labels in own if not doubling or labels in _doubled(budgets)] or own
+    sparse = _doubled(budgets) if doubling else budgets
+    chosen = [labels for labels in own if labels in sparse] or own
     if reference not in arms:
         return chosen
     means = {labels: _column(arms[reference], labels).mean() for labels in budgets}

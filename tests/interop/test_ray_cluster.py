@@ -16,6 +16,7 @@ from learner_cells import cell, running
 from learner.datasets import FOLDER
 
 pytestmark = [
+    pytest.mark.interop,
     pytest.mark.slow,  # a whole Ray each; on a busy machine its own processes wait too short for each other
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # pipes to the processes that Ray starts
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
