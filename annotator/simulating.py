@@ -1,6 +1,7 @@
 """`annotator simulate`: drives the cells of a study through an engine, and says what came out."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -33,6 +34,8 @@ from learner.settings import resolve
 from learner.simulate import Cell
 
 Rows = list[dict[str, Any]]
+PICTURES = re.compile(r"(curves|selection)(-\d+)?\.png")
+COMPARISON = "comparison.json"
 LISTED = 3  # runs that are missing for one reason
 Engine = Callable[[Sequence[Cell], Report, Kept], Iterable[Finished]]
 
@@ -141,7 +144,7 @@ def _drive(run: Run, cells: Sequence[Cell], tracker: Tracker, bars: Bars, engine
 
 
 def pictures(outcome: Outcome) -> list[Path]:
-    """Learning curves and what was asked, for each setting."""
+    """Learning curves and what was asked, for each setting. Those of earlier commands go: they are of other cells."""
     made = []
     groups = by_setting(outcome.rows)
     for number, (name, rows) in enumerate(groups.items(), 1):
@@ -154,6 +157,9 @@ def pictures(outcome: Outcome) -> list[Path]:
         plot_curves(found, paths[0], title, value)
         plot_selection(rows, paths[1], f"what was asked: {title}")
         made += paths
+    for path in outcome.folder.glob("*.png"):
+        if path not in made and PICTURES.fullmatch(path.name):
+            path.unlink()
     return made
 
 
@@ -192,6 +198,7 @@ def told(outcome: Outcome) -> str:
     """The tables as text; comparison.json has every budget."""
     parts: list[str] = []
     compared, without = _compared(outcome)
+    path = _keep(outcome, compared)
     settings = by_setting(outcome.rows)
     for name, rows in settings.items():
         value = _value(outcome, rows)
@@ -199,7 +206,7 @@ def told(outcome: Outcome) -> str:
         if name in compared:
             parts.append(_differences(compared[name]))
     if compared:
-        parts.append(f"Every budget is in {_keep(outcome, compared)}.")
+        parts.append(f"Every budget is in {path}.")
     parts += [f"not compared: {name}: {what}" for name, what in without.items()]
     parts += _listed("not measured", outcome.missing)
     parts += _listed("not logged", outcome.untracked)
@@ -207,8 +214,11 @@ def told(outcome: Outcome) -> str:
 
 
 def _keep(outcome: Outcome, compared: Mapping[str, list[Comparison]]) -> Path:
-    """The differences as a file beside the rows."""
-    path = outcome.folder / "comparison.json"
+    """The differences as a file beside the rows; none where there are none."""
+    path = outcome.folder / COMPARISON
+    if not compared:
+        path.unlink(missing_ok=True)
+        return path
     items = [{"setting": name} | asdict(item) for name, found in compared.items() for item in found]
     path.write_text(json.dumps(items, indent=2) + "\n")
     return path
@@ -228,8 +238,7 @@ def as_json(outcome: Outcome) -> str:
     """The same for programs."""
     found = {name: curves(rows, value=_value(outcome, rows)) for name, rows in by_setting(outcome.rows).items()}
     compared, without = _compared(outcome)
-    if compared:
-        _keep(outcome, compared)
+    _keep(outcome, compared)
     return json.dumps(
         {
             "title": outcome.study.title,

@@ -201,6 +201,41 @@ def test_the_report_is_of_the_last_command_and_says_what_it_leaves_out(shapes):
     assert "Left out: 4 finished runs" in text
 
 
+def test_pictures_and_tables_of_an_earlier_command_do_not_stay_beside_those_of_the_last(shapes):
+    Path("study.toml").write_text(
+        'title = "t"\n[[grid]]\ndataset = ["npz:shapes.npz", "npz:shapes.npz@modified"]\n'
+        'strategy = ["random", "typiclust"]\nbudgets = [[10, 20]]\nseeds = 2\n'
+    )
+    simulate("simulate --study study.toml --quiet --out o")
+    simulate("report o")
+    Path("o/report/mine.csv").write_text("a note\n")
+    Path("o/curves-of-mine.png").touch()
+    assert {path.name for path in Path("o").glob("*.png")} == {
+        "curves-1.png", "curves-2.png", "selection-1.png", "selection-2.png", "curves-of-mine.png"
+    }  # fmt: skip
+    assert Path("o/report/2-pairs.csv").exists()
+    simulate("simulate --dataset npz:shapes.npz --strategy random --seeds 2 --budget 20 --quiet --out o")
+    simulate("report o")
+    assert {path.name for path in Path("o").glob("*.png")} == {"curves.png", "selection.png", "curves-of-mine.png"}
+    assert not Path("o/comparison.json").exists()
+    left = {path.name for path in Path("o/report").iterdir()}
+    assert not [name for name in left if name.startswith("2-")]
+    assert "1-pairs.csv" not in left
+    assert {"1-budgets.csv", "1-curves.svg", "report.html", "mine.csv"} <= left
+
+
+@pytest.mark.parametrize("facts", ["[]", '{"written": ["../../kept.csv", "kept.md", 3]}'])
+def test_a_report_deletes_nothing_that_it_has_not_made(shapes, facts):
+    simulate("simulate --dataset npz:shapes.npz --strategy random --seeds 1 --budget 20 --quiet --out o")
+    Path("o/report").mkdir()
+    Path("o/report/about.json").write_text(facts)
+    kept = [Path("kept.csv"), Path("o/report/kept.md")]
+    for path in kept:
+        path.touch()
+    simulate("report o")
+    assert all(path.exists() for path in kept)
+
+
 def test_all_images_and_more_than_there_are_stand_in_a_report_as_one(shapes):
     Path("study.toml").write_text(
         'title = "t"\n[[grid]]\ndataset = "digits@modified"\nstrategy = ["random", "typiclust"]\n'

@@ -18,6 +18,8 @@ from learner.benchmark.statistics import left_out, paired
 from learner.benchmark.summary import curves
 from learner.errors import LearnerError
 
+FACTS = "about.json"
+FIGURES = ("png", "svg")
 WIDTH = 70  # characters of a line above a figure
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2733;--quiet:#5c6a78;--paper:#fff;--line:#dfe4ea;--accent:#2563a8}
@@ -67,19 +69,32 @@ def write(run: Path, out: Path, value: str = "", features: Path | None = None) -
         )
     about |= {"left_out": _of_earlier(earlier)} if earlier else {}
     out.mkdir(parents=True, exist_ok=True)
+    before = _written(out)
     parts = _parts(rows, value or str(about.get("value") or ""), out, str(about.get("command", "")))
     whole = overall_tables([(part.rows, part.value) for part in parts if part.by == "strategy"])
     whole += ([features_table(features)] if features else []) + _missing(about)
-    for part in parts:
-        for table in part.tables:
-            _write_csv(out / f"{part.prefix}{table.name}.csv", _with_seeds(table, part))
-    for table in whole:
-        _write_csv(out / f"{table.name}.csv", table)
-    (out / "about.json").write_text(json.dumps(_facts_of_files(about, parts), indent=2) + "\n", encoding="utf-8")
+    csvs = {f"{part.prefix}{table.name}.csv": _with_seeds(table, part) for part in parts for table in part.tables}
+    csvs |= {f"{table.name}.csv": table for table in whole}
+    for name, table in csvs.items():
+        _write_csv(out / name, table)
     (out / "report.md").write_text(markdown(about, parts, whole), encoding="utf-8")
     page = out / "report.html"
     page.write_text(html(about, parts, out, whole), encoding="utf-8")
+    figures = [f"{file}.{ending}" for part in parts for file in part.figures.values() for ending in FIGURES]
+    facts = _facts_of_files(about, parts) | {"written": sorted([*csvs, *figures])}
+    (out / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    for name in before - {*facts["written"]}:
+        (out / name).unlink(missing_ok=True)
     return page
+
+
+def _written(out: Path) -> set[str]:
+    """Tables and figures that the report before has left in the folder: they are of other cells."""
+    try:
+        names = json.loads((out / FACTS).read_text(encoding="utf-8"))["written"]
+        return {name for name in names if Path(name).name == name and Path(name).suffix[1:] in ("csv", *FIGURES)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _parts(rows: list[dict[str, Any]], value: str, out: Path, command: str) -> list[Part]:
@@ -137,7 +152,7 @@ def _part(prefix: str, name: str, rows: list[dict[str, Any]], value: str, out: P
     timed = any(row.get("human_seconds") for row in rows)
     figures |= {"Over time": f"{prefix}time"} if timed else {}
     title = heading(f"{name}, {said}", command)
-    for ending in ("png", "svg"):
+    for ending in FIGURES:
         plot_curves(found, out / f"{prefix}curves.{ending}", title, value)
         plot_selection(rows, out / f"{prefix}selection.{ending}", f"what was asked: {title}")
         if timed:
@@ -154,7 +169,7 @@ def _of_models(prefix: str, name: str, models: Models, value: str, out: Path, co
     full = {str(key[0]): points for key, points in curves(models.full, ("model",), value).items()}
     levels = {model: sum(p.mean * p.n for p in points) / sum(p.n for p in points) for model, points in full.items()}
     title = heading(f"{name}, {said}", command)
-    for ending in ("png", "svg"):
+    for ending in FIGURES:
         plot_curves(found, out / f"{prefix}curves.{ending}", title, value, levels)
     figures = {"One line a model": f"{prefix}curves"}
     return Part(prefix, f"Models: {name}", value, said, rows, model_tables(rows, value), figures, "model")
