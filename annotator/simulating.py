@@ -20,7 +20,7 @@ from learner.benchmark.absent import absent as find_absent
 from learner.benchmark.content import with_content
 from learner.benchmark.engines import ENGINES, Finished, Kept, Report
 from learner.benchmark.engines.play import play
-from learner.benchmark.groups import by_setting
+from learner.benchmark.groups import by_model, by_setting
 from learner.benchmark.plot import plot_curves, plot_selection
 from learner.benchmark.report.page import heading, main_value
 from learner.benchmark.run import RESULTS, Run, read
@@ -149,8 +149,7 @@ def pictures(outcome: Outcome) -> list[Path]:
     groups = by_setting(outcome.rows)
     for number, (name, rows) in enumerate(groups.items(), 1):
         seeds = len({row["seed"] for row in rows})
-        value = _value(outcome, rows)
-        found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
+        found, value = _curves(outcome, rows)
         suffix = f"-{number}" if len(groups) > 1 else ""
         paths = [outcome.folder / f"curves{suffix}.png", outcome.folder / f"selection{suffix}.png"]
         title = heading(f"{name}, {seeds} seeds", outcome.command)
@@ -201,16 +200,25 @@ def told(outcome: Outcome) -> str:
     path = _keep(outcome, compared)
     settings = by_setting(outcome.rows)
     for name, rows in settings.items():
-        value = _value(outcome, rows)
-        parts.append(_table({str(k[0]): p for k, p in curves(rows, value=value).items()}, value, name, len(settings)))
+        found, value = _curves(outcome, rows)
+        parts.append(_table(found, value, name if len(settings) > 1 else ""))
         if name in compared:
             parts.append(_differences(compared[name]))
+    for name, models in by_model(outcome.rows).items():
+        found, value = _curves(outcome, models.rows, "model")
+        parts.append(_table(found, value, f"models: {name}"))
     if compared:
         parts.append(f"Every budget is in {path}.")
     parts += [f"not compared: {name}: {what}" for name, what in without.items()]
     parts += _listed("not measured", outcome.missing)
     parts += _listed("not logged", outcome.untracked)
     return "\n".join(parts)
+
+
+def _curves(outcome: Outcome, rows: Rows, by: str = "strategy") -> tuple[dict[str, list[Point]], str]:
+    """A curve for each strategy or model, and of what."""
+    value = _value(outcome, rows)
+    return {str(key[0]): points for key, points in curves(rows, (by,), value).items()}, value
 
 
 def _keep(outcome: Outcome, compared: Mapping[str, list[Comparison]]) -> Path:
@@ -236,19 +244,16 @@ def _listed(said: str, missing: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def as_json(outcome: Outcome) -> str:
     """The same for programs."""
-    found = {name: curves(rows, value=_value(outcome, rows)) for name, rows in by_setting(outcome.rows).items()}
+    found = {name: _curves(outcome, rows)[0] for name, rows in by_setting(outcome.rows).items()}
+    models = {name: _curves(outcome, group.rows, "model")[0] for name, group in by_model(outcome.rows).items()}
     compared, without = _compared(outcome)
     _keep(outcome, compared)
     return json.dumps(
         {
             "title": outcome.study.title,
             "results": str(outcome.folder / RESULTS),
-            "curves": [
-                {"setting": name, "strategy": key[0], **asdict(point)}
-                for name, groups in found.items()
-                for key, points in groups.items()
-                for point in points
-            ],
+            "curves": _points(found, "strategy"),
+            "models": _points(models, "model"),
             "differences": {name: [asdict(item) for item in items] for name, items in compared.items()},
             "not_compared": without,
             "missing": [{"cell": name, "reason": reason} for name, reason in outcome.missing],
@@ -258,10 +263,20 @@ def as_json(outcome: Outcome) -> str:
     )
 
 
-def _table(found: dict[str, list[Point]], value: str, name: str, settings: int) -> str:
-    """Budgets down, strategies across: mean ± standard deviation in percent."""
+def _points(found: Mapping[str, Mapping[str, Sequence[Point]]], by: str) -> Rows:
+    """One line for each point of each curve of each setting."""
+    return [
+        {"setting": name, by: arm, **asdict(point)}
+        for name, arms in found.items()
+        for arm, points in arms.items()
+        for point in points
+    ]
+
+
+def _table(found: dict[str, list[Point]], value: str, name: str) -> str:
+    """Budgets down, strategies or models across: mean ± standard deviation in percent."""
     title = f"{value.replace('_', ' ')} on the test set, %: mean ± standard deviation over seeds"
-    table = Table(title=f"{name}\n{title}" if settings > 1 else title)
+    table = Table(title=f"{name}\n{title}" if name else title)
     table.add_column("labels", justify="right")
     for strategy in found:
         table.add_column(strategy, justify="right")

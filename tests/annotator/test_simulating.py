@@ -424,6 +424,24 @@ def test_for_programs_the_same_files_are_written(shapes):
     assert {path.name: path.read_text() for path in Path("o").glob("comparison.json")} == before != {}
 
 
+def test_models_that_share_data_and_strategy_stand_side_by_side(shapes):
+    Path("study.toml").write_text(
+        'title = "t"\n[[grid]]\ndataset = "npz:shapes.npz"\nmethod = ["propagate", "frozen"]\nfeatures = "pca"\n'
+        "method_settings.frozen = { steps = 20 }\nbudgets = [[10, 20]]\nseeds = 2\n"
+    )
+    said = simulate("simulate --study study.toml --quiet --out o")
+    assert "models: npz:shapes.npz, random" in said
+    found = json.loads(simulate("simulate --study study.toml --quiet --json --out o"))["models"]
+    means = {
+        (method, labels): np.mean([
+            row["accuracy"] for row in rows_of("o") if (row["method"], row["labels"]) == (method, labels)])
+        for method in ("propagate", "frozen") for labels in (10, 20)
+    }  # fmt: skip
+    assert {(item["model"].split(",")[0], item["labels"]): item["mean"] for item in found} == pytest.approx(means)
+    for mean in means.values():
+        assert f"{100 * mean:.1f} ±" in said.partition("models:")[2]
+
+
 def test_what_cannot_be_measured_is_said_and_stops_nothing_else(shapes):
     Path("study.toml").write_text(
         'title = "t"\n[[grid]]\ndataset = ["npz:gone.npz", "npz:shapes.npz"]\nbudget = 20\nseeds = 2\n'
