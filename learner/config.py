@@ -107,7 +107,7 @@ class PropagateSettings:
         0.0, "how much an image takes from its neighbours, up to 1; 0: 0.2 on pixels, 0.8 on a backbone", high=0.99
     )
     class_balance: float = setting(
-        0.0, "how much rare classes are helped: 0 not at all, 1 until all have the same mass; 0.5 where some are rare",
+        0.5, "how much rare classes are helped: 0 not at all, 1 until all have the same mass",
         high=1,
     )  # fmt: skip
     components: int = setting(64, "dimensions of pca", low=1)
