@@ -85,7 +85,7 @@ def simulate(
     method_set: dict[str, str], strategy_set: dict[str, str],
 ) -> None:  # fmt: skip
     """Run the same loop with the truth as the annotator, and compare strategies."""
-    from annotator import simulating
+    from annotator import simulated, simulating
     from annotator.asked import asked, choices
     from learner.benchmark import study as studies
     from learner.config import LoopSettings
@@ -112,8 +112,8 @@ def simulate(
     except KeyboardInterrupt:
         said = "what was not computed again has its old rows" if force else "the same command goes on"
         raise click.ClickException(f"stopped; what is finished stands in {folder}, {said}") from None
-    made = simulating.pictures(outcome)
-    click.echo(simulating.as_json(outcome) if as_json else simulating.told(outcome))
+    made = simulated.pictures(outcome)
+    click.echo(simulated.as_json(outcome) if as_json else simulated.told(outcome))
     if not as_json:
         click.echo(f"{outcome.folder / 'results.jsonl'} and {len(made)} pictures beside it written")
 
@@ -187,7 +187,8 @@ def features(
 def replay(strategies: tuple[str, ...], seeds: int, force: bool, quiet: bool, instance: Path) -> None:
     """Play the finished project again with its own labels: would another strategy have needed fewer?"""
     from annotator import replaying
-    from annotator.simulating import How, pictures, told
+    from annotator.simulated import pictures, told
+    from annotator.simulating import How
 
     how = How(force=force, bar=not quiet, command=f"annotator {shlex.join(sys.argv[1:])}")
     found = replaying.replay(instance, strategies or replaying.COMPARED, seeds, how)

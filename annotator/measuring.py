@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from annotator.simulating import text
+from annotator.simulated import text
 from learner import datasets
 from learner.acquisition import STRATEGIES
 from learner.acquisition.density import NOISE, clusters_of

@@ -20,7 +20,8 @@ from annotator.errors import AnnotatorError
 from annotator.pages.status import MIN_AUDIT
 from annotator.project import StoreProject
 from annotator.replayed import RESULT
-from annotator.simulating import How, Outcome, differences, simulate
+from annotator.simulated import differences
+from annotator.simulating import How, Outcome, simulate
 from annotator.store import copy
 from learner.benchmark.groups import by_setting
 from learner.benchmark.statistics import LEVEL, Comparison, compare, paired

@@ -107,9 +107,8 @@ class PropagateSettings:
         0.0, "how much an image takes from its neighbours, up to 1; 0: 0.2 on pixels, 0.8 on a backbone", high=0.99
     )
     class_balance: float = setting(
-        0.5, "how much rare classes are helped: 0 not at all, 1 until all have the same mass",
-        high=1,
-    )  # fmt: skip
+        0.5, "how much rare classes are helped: 0 not at all, 1 until all have the same mass", high=1
+    )
     components: int = setting(64, "dimensions of pca", low=1)
     dropout: float = setting(0.3, "dropout before the head that the graph is distilled into", high=0.95)
     mc_samples: int = setting(50, "stochastic predictions for strategies that need them", low=1)

@@ -69,7 +69,6 @@ def write(run: Path, out: Path, value: str = "", features: Path | None = None) -
         )
     about |= {"left_out": _of_earlier(earlier)} if earlier else {}
     out.mkdir(parents=True, exist_ok=True)
-    before = _written(out)
     parts = _parts(rows, value or str(about.get("value") or ""), out, str(about.get("command", "")))
     whole = overall_tables([(part.rows, part.value) for part in parts if part.by == "strategy"])
     whole += ([features_table(features)] if features else []) + _missing(about)
@@ -81,15 +80,19 @@ def write(run: Path, out: Path, value: str = "", features: Path | None = None) -
     page = out / "report.html"
     page.write_text(html(about, parts, out, whole), encoding="utf-8")
     figures = [f"{file}.{ending}" for part in parts for file in part.figures.values() for ending in FIGURES]
-    facts = _facts_of_files(about, parts) | {"written": sorted([*csvs, *figures])}
-    (out / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    for name in before - {*facts["written"]}:
-        (out / name).unlink(missing_ok=True)
+    _finish(out, _facts_of_files(about, parts) | {"written": sorted([*csvs, *figures])})
     return page
 
 
+def _finish(out: Path, facts: Mapping[str, Any]) -> None:
+    """Write about.json, and remove what only the report before had: it is of other cells."""
+    for name in _written(out) - {*facts["written"]}:
+        (out / name).unlink(missing_ok=True)
+    (out / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
 def _written(out: Path) -> set[str]:
-    """Tables and figures that the report before has left in the folder: they are of other cells."""
+    """Tables and figures that about.json names in this very folder; none where it cannot be read."""
     try:
         names = json.loads((out / FACTS).read_text(encoding="utf-8"))["written"]
         return {name for name in names if Path(name).name == name and Path(name).suffix[1:] in ("csv", *FIGURES)}
