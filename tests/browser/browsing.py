@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Page, Request
+from playwright.sync_api import BrowserContext, Page, Request, Response
 
 from learner.datasets.embedded import digits_images
 
@@ -19,25 +19,38 @@ ROOT = "[data-boot]"
 class Problems(list[str]):
     """Errors in the console, uncaught exceptions, failed and refused requests."""
 
-    _was_cut = False
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: set[Request] = set()
+        self._meant: set[Request] = set()
 
     def watch(self, context: BrowserContext) -> None:
-        context.on("console", lambda message: message.type == "error" and self._note(message.text))
+        context.on("console", lambda message: message.type == "error" and self._complained(message.text))
         context.on("weberror", lambda error: self.append(str(error.error)))
+        context.on("request", lambda request: self._asked.add(request))
         context.on("requestfailed", self._failed)
-        context.on("response", lambda answer: answer.status >= 400 and self.append(f"{answer.status} {answer.url}"))
+        context.on("response", self._answered)
 
     def clear(self) -> None:
-        """Those until now were meant. The news of a network that was cut may still be on its way."""
+        """Those until now were meant, and so is what is still to come of the requests made until now:
+        a page may show a refusal before the news of it is here."""
         super().clear()
-        self._was_cut = True
+        self._meant |= self._asked
+
+    def _complained(self, text: str) -> None:
+        if not text.startswith("Failed to load resource"):  # the request's own news says more
+            self.append(text)
 
     def _failed(self, request: Request) -> None:
         if request.failure != "net::ERR_ABORTED":  # a page that goes away abandons what it asked for
-            self._note(f"{request.url}: {request.failure}")
+            self._note(request, f"{request.url}: {request.failure}")
 
-    def _note(self, text: str) -> None:
-        if not (self._was_cut and "net::ERR_" in text):
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self._note(response.request, f"{response.status} {response.url}")
+
+    def _note(self, request: Request, text: str) -> None:
+        if request not in self._meant:
             self.append(text)
 
 

@@ -112,6 +112,7 @@ def test_settings_are_changed_with_the_keyboard_and_the_next_round_follows(
 def test_an_unknown_page_shows_the_way_out(context: BrowserContext, live: Live, problems: Problems) -> None:
     page = context.new_page()
     page.goto(live.url + "nowhere")
+    assert problems == [f"404 {live.url}nowhere"]
     problems.clear()
     page.click("main a")
     assert page.url == live.url
