@@ -211,6 +211,9 @@ def replay(strategies: tuple[str, ...], seeds: int, force: bool, quiet: bool, in
 )
 def report(run: Path, out: Path | None, value: str | None, features: Path | None) -> None:
     """Write what a simulation found: one HTML page, and the same as Markdown, CSV, PNG and SVG."""
+    from annotator.progress import bar
     from learner.benchmark.report.page import write
 
-    click.echo(f"{write(run, out or run / 'report', value or '', features)} written")
+    with bar() as told:
+        page = write(run, out or run / "report", value or "", features, told)
+    click.echo(f"{page} written")

@@ -3,12 +3,21 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from learner import events
 from learner.simulate import Cell
@@ -28,6 +37,10 @@ def bar_names(cells: Sequence[Cell]) -> list[str]:
     return [name if times[name] == 1 else f"{name} ({place})" for place, name in enumerate(found, 1)]
 
 
+def _columns() -> tuple[ProgressColumn, ...]:
+    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+
+
 class Bars:
     """On stderr; silent where nobody looks."""
 
@@ -39,10 +52,9 @@ class Bars:
         console: Console | None = None,
         get_time: Callable[[], float] = time.monotonic,
     ) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         shown: dict[str, Any] = {"console": console or Console(stderr=True), "disable": not visible}
         # the speed since the beginning: a cell may take longer than any period that one would choose
-        self._progress = Progress(*columns, **shown, speed_estimate_period=math.inf, get_time=get_time)
+        self._progress = Progress(*_columns(), **shown, speed_estimate_period=math.inf, get_time=get_time)
         self._all = self._progress.add_task("cells", total=total, completed=done)
         self._cells: dict[str, TaskID] = {}
         self._done: dict[str, float] = {}
@@ -75,3 +87,17 @@ class Bars:
             self._progress.remove_task(self._cells.pop(name))
             self._done.pop(name, None)
         self._progress.advance(self._all)
+
+
+@contextmanager
+def bar(console: Console | None = None) -> Iterator[Callable[[events.Event], None]]:
+    """One bar for whatever is counted, on stderr, with the time left; silent where nobody looks."""
+    console = console or Console(stderr=True)
+    with Progress(*_columns(), console=console, disable=not console.is_terminal, transient=True) as shown:
+        task = shown.add_task("", total=None)
+
+        def show(event: events.Event) -> None:
+            if isinstance(event, events.Progress):
+                shown.update(task, description=event.activity, completed=event.done, total=event.total)
+
+        yield show

@@ -34,8 +34,8 @@ def pictures(outcome: Outcome) -> list[Path]:
         suffix = f"-{number}" if len(groups) > 1 else ""
         paths = [outcome.folder / f"curves{suffix}.png", outcome.folder / f"selection{suffix}.png"]
         title = heading(f"{name}, {seeds} seeds", outcome.command)
-        plot_curves(found, paths[0], title, value)
-        plot_selection(rows, paths[1], f"what was asked: {title}")
+        plot_curves(found, paths[:1], title, value)
+        plot_selection(rows, paths[1:], f"what was asked: {title}")
         made += paths
     for path in outcome.folder.glob("*.png"):
         if path not in made and PICTURES.fullmatch(path.name):

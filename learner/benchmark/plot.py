@@ -21,7 +21,7 @@ PANELS = {
 
 def plot_curves(
     curves: Mapping[str, Sequence[Point]],
-    path: Path,
+    paths: Sequence[Path],
     title: str,
     value: str = "accuracy",
     full: Mapping[str, float] | None = None,
@@ -29,7 +29,7 @@ def plot_curves(
     """A value against labels, linear and by their logarithm, one line per name, a band of 95 % for the mean.
 
     `full`: the value of a name with all labels, a horizontal line in its colour.
-    Writes a picture of the kind that its name ends in.
+    Writes the picture in the kinds that the paths end in.
     """
     figure, panels = _figure(2, 12, 4.8)
     for axes, scale in zip(panels, ("linear", "log"), strict=True):
@@ -37,7 +37,7 @@ def plot_curves(
         _levels(axes, list(curves), full or {})
         axes.set(xlabel="labels", ylabel=f"{value.replace('_', ' ')} on the test set, %", xscale=scale)
     _log_ticks(panels[1], curves)
-    _finish(figure, panels[0], path, title)
+    _finish(figure, panels[0], paths, title)
 
 
 def _levels(axes: Any, names: Sequence[str], full: Mapping[str, float]) -> None:
@@ -49,7 +49,7 @@ def _levels(axes: Any, names: Sequence[str], full: Mapping[str, float]) -> None:
         axes.plot([], [], color="grey", linewidth=1, linestyle=(0, (1, 2)), label="with all labels")
 
 
-def plot_time(rows: Iterable[dict[str, Any]], path: Path, title: str, value: str = "accuracy") -> None:
+def plot_time(rows: Iterable[dict[str, Any]], paths: Sequence[Path], title: str, value: str = "accuracy") -> None:
     """A value against hours: of labeling alone, and of labeling and computing one after the other."""
     rows = list(rows)
     found = {str(key[0]): points for key, points in curves(rows, value=value).items()}
@@ -58,7 +58,7 @@ def plot_time(rows: Iterable[dict[str, Any]], path: Path, title: str, value: str
         _lines(axes, found, 100, hours(rows, computing))
         label = "hours of labeling and computing" if computing else "hours of labeling"
         axes.set(xlabel=label, ylabel=f"{value.replace('_', ' ')} on the test set, %")
-    _finish(figure, panels[0], path, title)
+    _finish(figure, panels[0], paths, title)
 
 
 def hours(rows: Sequence[Mapping[str, Any]], computing: bool) -> dict[str, dict[int, float]]:
@@ -82,9 +82,13 @@ def _log_ticks(axes: Any, curves: Mapping[str, Sequence[Point]]) -> None:
         axes.minorticks_off()
 
 
-def plot_selection(rows: Iterable[dict[str, Any]], path: Path, title: str) -> None:
-    """What each strategy asked: learner.acquisition.selection, and the images of each class; writes a PNG."""
+def plot_selection(rows: Iterable[dict[str, Any]], paths: Sequence[Path], title: str) -> None:
+    """What each strategy asked: learner.acquisition.selection, and the images of each class.
+
+    Without all labels, beside which nothing else could be seen, and which nobody chose.
+    """
     rows = list(rows)
+    rows = [row for row in rows if not row.get("all")] or rows
     figure, axes = _figure(len(PANELS) + 1, 4.2 * (len(PANELS) + 1), 3.6)
     for panel, (value, label) in zip(axes, PANELS.items(), strict=False):
         _lines(panel, {str(key[0]): points for key, points in curves(rows, value=value).items()}, 1)
@@ -95,7 +99,7 @@ def plot_selection(rows: Iterable[dict[str, Any]], path: Path, title: str) -> No
     ylabel = f"labels, of {min(ends)}" if len(ends) == 1 else "labels of each strategy in the end"
     axes[-1].set(xlabel="classes, the most frequent first", ylabel=ylabel)
     axes[-1].grid(alpha=0.3)
-    _finish(figure, axes[0], path, title)
+    _finish(figure, axes[0], paths, title)
 
 
 def last_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -145,15 +149,18 @@ def _look(number: int) -> dict[str, str]:
     return {"color": color, "marker": marker, "linestyle": DASHES[number // len(COLORS) % len(DASHES)]}
 
 
-def _finish(figure: Any, panel: Any, path: Path, title: str) -> None:
-    """Title, the names of the lines below everything, and onto the disk."""
+def _finish(figure: Any, panel: Any, paths: Sequence[Path], title: str) -> None:
+    """Title, the names of the lines below everything, and onto the disk. The layout is found once for all kinds."""
     handles, labels = panel.get_legend_handles_labels()
     width, height = figure.get_size_inches()
     columns = min(int(width / 2), max(1, len(labels)))
     figure.set_size_inches(width, height + 0.25 * -(-len(labels) // columns))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     figure.suptitle(title)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine(None)
+    for path in paths:
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def half_width(point: Point) -> float:

@@ -245,12 +245,12 @@ def _beaten(arms: Arms, names: Sequence[str], budgets: Sequence[int]) -> Values:
     require_paired(arms)
     found = np.zeros((len(names), len(names)))
     for labels in budgets:
-        columns = {arm: _column(seeds, labels) for arm, seeds in arms.items()}
-        for i, winner in enumerate(names):
-            for j, loser in enumerate(names):
-                if winner != loser and {winner, loser} <= columns.keys():
-                    differences = minus(columns[winner], columns[loser])
-                    found[i, j] += differences.mean() > 0 and paired_t(differences) < LEVEL
+        columns = {names.index(arm): _column(seeds, labels) for arm, seeds in arms.items()}
+        for one, other in combinations(columns, 2):
+            differences = minus(columns[one], columns[other])
+            if paired_t(differences) < LEVEL:
+                winner, loser = (one, other) if differences.mean() > 0 else (other, one)
+                found[winner, loser] += 1
     return found / len(budgets)
 
 

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from annotator.progress import Bars, bar_names
+from annotator.progress import Bars, bar, bar_names
 from learner.benchmark.study import cells
 from learner.events import Progress
 
@@ -82,3 +82,12 @@ def test_what_all_cells_share_is_not_repeated():
     assert bar_names(list(cells({"strategy": ["random", "margin"], "seeds": 1}))) == [
         "random, seed 0", "margin, seed 0"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_one_bar_counts_what_is_done_where_somebody_looks(looked_at):
+    file = StringIO()
+    with bar(Console(file=file, force_terminal=looked_at, width=100)) as told:
+        told(Progress("drawing", 3, 7))
+    assert ("drawing" in file.getvalue() and "3/7" in file.getvalue()) == looked_at
+    assert looked_at or not file.getvalue()

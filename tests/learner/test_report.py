@@ -16,7 +16,7 @@ from scipy import stats
 
 from annotator.cli import main
 from learner.benchmark.groups import by_setting
-from learner.benchmark.plot import _lines, half_width, hours
+from learner.benchmark.plot import _lines, half_width, hours, plot_selection
 from learner.benchmark.report.classes import class_table, features_table
 from learner.benchmark.report.page import write
 from learner.benchmark.report.tables import reached, tables
@@ -404,3 +404,12 @@ def test_the_band_of_an_accuracy_stays_between_nothing_and_all():
     (band,) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == (0, 100)
+
+
+def test_all_labels_do_not_squeeze_what_was_asked_into_a_corner(tmp_path):
+    whole = {"labels": 9000, "labels_per_class": [4500, 4500], "all": True}
+    found = [*rows(names=["random"]), *(row | whole for row in rows(names=["random"], budgets=[40]))]
+    plot_selection(found, [tmp_path / "asked.svg", tmp_path / "asked.png"], "asked")
+    ticks = re.findall(r"<!-- (\d+) -->", (tmp_path / "asked.svg").read_text())
+    assert max(map(int, ticks)) == 40
+    assert (tmp_path / "asked.png").read_bytes().startswith(b"\x89PNG")

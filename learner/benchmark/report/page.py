@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -17,6 +17,7 @@ from learner.benchmark.run import ABOUT, RESULTS, of_last_command, read
 from learner.benchmark.statistics import left_out, paired
 from learner.benchmark.summary import curves
 from learner.errors import LearnerError
+from learner.events import Event, Progress
 
 FACTS = "about.json"
 FIGURES = ("png", "svg")
@@ -55,8 +56,14 @@ class Part:
         return " ".join(map(str, sorted(own or {int(row["seed"]) for row in self.rows})))
 
 
-def write(run: Path, out: Path, value: str = "", features: Path | None = None) -> Path:
-    """Write the whole report of a run's last command into `out`; returns the page.
+def write(
+    run: Path,
+    out: Path,
+    value: str = "",
+    features: Path | None = None,
+    report: Callable[[Event], None] = lambda event: None,
+) -> Path:
+    """Write the whole report of a run's last command into `out`; returns the page. `report` hears how far it is.
 
     With `features`, a features.csv, also how good those are. LearnerError where there is nothing to report.
     """
@@ -69,7 +76,7 @@ def write(run: Path, out: Path, value: str = "", features: Path | None = None) -
         )
     about |= {"left_out": _of_earlier(earlier)} if earlier else {}
     out.mkdir(parents=True, exist_ok=True)
-    parts = _parts(rows, value or str(about.get("value") or ""), out, str(about.get("command", "")))
+    parts = _parts(rows, value or str(about.get("value") or ""), out, str(about.get("command", "")), report)
     whole = overall_tables([(part.rows, part.value) for part in parts if part.by == "strategy"])
     whole += ([features_table(features)] if features else []) + _missing(about)
     csvs = {f"{part.prefix}{table.name}.csv": _with_seeds(table, part) for part in parts for table in part.tables}
@@ -100,17 +107,20 @@ def _written(out: Path) -> set[str]:
         return set()
 
 
-def _parts(rows: list[dict[str, Any]], value: str, out: Path, command: str) -> list[Part]:
+def _parts(
+    rows: list[dict[str, Any]], value: str, out: Path, command: str, report: Callable[[Event], None]
+) -> list[Part]:
     """Models side by side, then each setting; judged by `value`, else by what suits the data."""
-    models = [
-        _of_models(f"models-{number}-", name, found, value or main_value(found.rows), out, command)
-        for number, (name, found) in enumerate(by_model(rows).items(), 1)
-    ]
-    settings = [
-        _part(f"{number}-", name, found, value or main_value(found), out, command)
-        for number, (name, found) in enumerate(by_setting(rows).items(), 1)
-    ]
-    return models + settings
+    models, settings = by_model(rows), by_setting(rows)
+    parts: list[Part] = []
+    for number, (name, found) in enumerate(models.items(), 1):
+        report(Progress("drawing", len(parts), len(models) + len(settings)))
+        parts.append(_of_models(f"models-{number}-", name, found, value or main_value(found.rows), out, command))
+    for number, (name, own) in enumerate(settings.items(), 1):
+        report(Progress("drawing", len(parts), len(models) + len(settings)))
+        parts.append(_part(f"{number}-", name, own, value or main_value(own), out, command))
+    report(Progress("drawing", len(parts), len(parts)))
+    return parts
 
 
 def main_value(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -155,11 +165,10 @@ def _part(prefix: str, name: str, rows: list[dict[str, Any]], value: str, out: P
     timed = any(row.get("human_seconds") for row in rows)
     figures |= {"Over time": f"{prefix}time"} if timed else {}
     title = heading(f"{name}, {said}", command)
-    for ending in FIGURES:
-        plot_curves(found, out / f"{prefix}curves.{ending}", title, value)
-        plot_selection(rows, out / f"{prefix}selection.{ending}", f"what was asked: {title}")
-        if timed:
-            plot_time(rows, out / f"{prefix}time.{ending}", title, value)
+    plot_curves(found, _files(out, f"{prefix}curves"), title, value)
+    plot_selection(rows, _files(out, f"{prefix}selection"), f"what was asked: {title}")
+    if timed:
+        plot_time(rows, _files(out, f"{prefix}time"), title, value)
     return Part(prefix, name, value, said, rows, [*tables(rows, value), class_table(rows)], figures)
 
 
@@ -172,10 +181,14 @@ def _of_models(prefix: str, name: str, models: Models, value: str, out: Path, co
     full = {str(key[0]): points for key, points in curves(models.full, ("model",), value).items()}
     levels = {model: sum(p.mean * p.n for p in points) / sum(p.n for p in points) for model, points in full.items()}
     title = heading(f"{name}, {said}", command)
-    for ending in FIGURES:
-        plot_curves(found, out / f"{prefix}curves.{ending}", title, value, levels)
+    plot_curves(found, _files(out, f"{prefix}curves"), title, value, levels)
     figures = {"One line a model": f"{prefix}curves"}
     return Part(prefix, f"Models: {name}", value, said, rows, model_tables(rows, value), figures, "model")
+
+
+def _files(out: Path, name: str) -> list[Path]:
+    """Of a figure, one of each kind."""
+    return [out / f"{name}.{ending}" for ending in FIGURES]
 
 
 def _seeds(shared: Sequence[int], others: Sequence[int], by: str = "strategy") -> str:
