@@ -9,7 +9,7 @@ from learner.settings import NoSettings
 # labels per class, on average, from which a strategy asks; the last one that holds counts
 SCHEDULE: dict[str, tuple[tuple[float, str], ...]] = {
     "spreading": ((0, "typiclust"), (20, "max_herding")),
-    "frozen": ((0, "typiclust"), (10, "bait")),
+    "frozen": ((0, "typiclust"), (2, "bait")),
     "semi-supervised": ((0, "typiclust"), (20, "badge")),
     "supervised": ((0, "typiclust"), (5, "badge"), (20, "margin")),
 }

@@ -181,5 +181,5 @@ def test_the_last_switch_point_that_is_reached_counts():
 
 def test_auto_says_what_it_did_and_why():
     pool = random_candidates(np.random.default_rng(0), 30, labeled=9)
-    picks = ask("auto", replace(pool, method="frozen"), 3)
-    assert picks.note == "auto: typiclust at 3.0 labels per class, method frozen, bait from 10 on"
+    picks = ask("auto", replace(pool, method="propagate"), 3)
+    assert picks.note == "auto: typiclust at 3.0 labels per class, method propagate, max_herding from 20 on"
