@@ -40,7 +40,7 @@ def advance(project: Project, method: Choice, strategy: Choice, settings: LoopSe
     while _is_due(project, state, settings):
         news = project.news(0)
         state = replace(state, round=state.round + 1, cursor=news.cursor, classes=news.classes)
-        state = _play(Round(project, method, strategy, settings, state, project.images, news).advised())
+        state = _play(Round(project, method, strategy, settings, state, project.images, news))
         project.publish(state.query, "query", state.round)
     return state
 
@@ -86,7 +86,9 @@ def _play(round: Round) -> LoopState:
         return state
     project.report(RoundStarted(number, len(labels)))
     times = [time.perf_counter()]
-    classifier = _train(round)
+    classifier = _train(round.advised())
+    method = getattr(classifier, "method", round.method.name)
+    round = round.advised(method)  # what suits the method that won
     times.append(time.perf_counter())
     predictions, evaluation = _predict(round, classifier)
     times.append(time.perf_counter())
@@ -98,7 +100,7 @@ def _play(round: Round) -> LoopState:
     project.report(
         RoundFinished(
             number,
-            getattr(classifier, "method", round.method.name),
+            method,
             round.strategy.name,
             len(labels),
             tuple(per_class.tolist()),

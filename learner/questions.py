@@ -60,11 +60,11 @@ class Round:
     def rules(self) -> Rules:
         return Rules(self.settings.duplicates, self.settings.class_quota)
 
-    def advised(self) -> "Round":
-        """With the strategy that `auto` stands for now."""
+    def advised(self, method: str = "") -> "Round":
+        """With the strategy that `auto` stands for now, with this method, else with the round's."""
         if self.strategy.name != "auto":
             return self
-        name, why = advise(len(self.labels), self.project.num_classes, self.method.name)
+        name, why = advise(len(self.labels), self.project.num_classes, method or self.method.name)
         return replace(self, strategy=Choice(name, STRATEGIES[name].settings()), why=why)
 
     @property

@@ -16,7 +16,7 @@ SCHEDULE: dict[str, tuple[tuple[float, str], ...]] = {
 KINDS = {
     "propagate": "spreading", "frozen": "frozen", "fixmatch": "semi-supervised", "ssl": "semi-supervised",
     "basic": "supervised", "transfer": "supervised",
-    "auto": "spreading",  # what it begins with; both of its methods gain from typical images
+    "auto": "spreading",  # what it begins with; once a method has won, that one's
 }  # fmt: skip
 COLD = "typiclust"
 

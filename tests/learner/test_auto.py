@@ -8,6 +8,7 @@ import pytest
 
 from learner import checkpoint, features
 from learner.acquisition import STRATEGIES
+from learner.acquisition import auto as schedule
 from learner.config import AutoSettings, BasicSettings, FrozenSettings, LoopSettings, PropagateSettings
 from learner.data import Exam, ImageSet
 from learner.errors import TooFewLabels
@@ -140,3 +141,21 @@ def test_a_round_says_who_learned_and_why(monkeypatch):
         ("propagate", "5 labels; from 6 on basic is tried (a test)"),
         ("basic", "10 labels (a test)"),
     ]
+
+
+def test_the_strategy_auto_asks_as_suits_the_method_that_won(monkeypatch):
+    knowing = Choice("frozen", FrozenSettings(features="pca", steps=5))
+    planned(monkeypatch, GOOD, knowing)
+    monkeypatch.setitem(schedule.SCHEDULE, "frozen", ((0, "bait"),))
+    images, classes = shades()
+    events = []
+    exam = Exam(images, classes, "test")
+    project = MemoryProject(images, 3, truth=classes, exam=exam, report=events.append)
+    settings = LoopSettings(query_size=5, budget=15, tail_size=3, full_query_only=True, duplicates=1.0)
+    advance(project, Choice("auto", TWO), Choice("auto"), settings)
+    rounds = [event for event in events if isinstance(event, RoundFinished)]
+    assert [(event.method, event.strategy) for event in rounds] == [
+        ("propagate", "typiclust"), ("frozen", "bait"), ("frozen", "bait"),
+    ]  # fmt: skip
+    assert [query.strategy for query in project.asked if query.ids] == ["typiclust", "typiclust", "bait"]
+    assert "auto: bait at 3.3 labels per class, method frozen" in rounds[1].note
