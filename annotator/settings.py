@@ -13,7 +13,7 @@ from learner.registry import lookup
 from learner.settings import Choice, resolve, setting
 from learner.training import METHODS
 
-METHOD, STRATEGY = "propagate", "typiclust"  # measured best up to a hundred labels: benchmarks/digits.py
+METHOD, STRATEGY = "propagate", "auto"  # what was measured best: docs/strategies.md, benchmarks/digits.py
 
 
 @dataclass(frozen=True)
