@@ -178,7 +178,7 @@ def features(
     "strategies",
     type=click.Choice(list(STRATEGIES)),
     multiple=True,
-    help="Again for each.  [default: random, typiclust, margin, badge]",
+    help="Again for each.  [default: random, auto, margin, badge, and the project's own]",
 )
 @click.option("--seeds", type=click.IntRange(2), default=10, show_default=True, help="Runs of each strategy.")
 @click.option("--force", is_flag=True, help="Run again what is finished.")
@@ -191,7 +191,7 @@ def replay(strategies: tuple[str, ...], seeds: int, force: bool, quiet: bool, in
     from annotator.simulating import How
 
     how = How(force=force, bar=not quiet, command=f"annotator {shlex.join(sys.argv[1:])}")
-    found = replaying.replay(instance, strategies or replaying.COMPARED, seeds, how)
+    found = replaying.replay(instance, strategies, seeds, how)
     pictures(found.outcome)
     click.echo(f"{told(found.outcome)}\n\n{found.verdict}")
 

@@ -31,7 +31,7 @@ from learner.datasets import Dataset
 from learner.simulate import Cell
 
 LEAST = 200  # labels; with fewer every difference drowns in what another audit would say
-COMPARED = ("random", "typiclust", "margin", "badge")
+COMPARED = ("random", "auto", "margin", "badge")  # and the project's own
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,14 @@ class Replay:
 
 
 def replay(instance: Path, strategies: Sequence[str], seeds: int, how: How) -> Replay:
-    """Every strategy over the project's labels. AnnotatorError where there are too few of them."""
+    """Every strategy over the project's labels, none: `COMPARED`. AnnotatorError where there are too few labels."""
     dataset = of_project(instance)
     plan = study(instance, dataset, strategies, seeds)
     outcome = simulate(plan, instance / "replay", how, dataset)
     found = Replay(outcome, verdict(outcome, len(dataset.test)), len(dataset.test))
     said = {"verdict": found.verdict, "labels": len(dataset.train), "exam": found.exam, "seeds": seeds,
-            "strategies": list(strategies), "when": f"{datetime.now(UTC):%Y-%m-%d}"}  # fmt: skip
+            "strategies": list(dict.fromkeys(cell.strategy.name for cell in plan.cells)),
+            "when": f"{datetime.now(UTC):%Y-%m-%d}"}  # fmt: skip
     with copy.whole(instance / RESULT) as part:
         part.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     return found
@@ -84,7 +85,10 @@ def of_project(instance: Path) -> Dataset:
 
 
 def study(instance: Path, dataset: Dataset, strategies: Sequence[str], seeds: int) -> Study:
-    """Learned as the project learns, at budgets that grow by half, up to half of its labels."""
+    """Learned as the project learns, at budgets that grow by half, up to half of its labels.
+
+    Without strategies `COMPARED`, and the project's own with its settings.
+    """
     project = StoreProject(instance)
     try:
         learned = settings.of_project(project.db)
@@ -94,10 +98,12 @@ def study(instance: Path, dataset: Dataset, strategies: Sequence[str], seeds: in
         learned.loop, cold_start="random", budgets=budgets(len(dataset.train)), budget=0, tail_size=0,
         full_query_only=True,
     )  # fmt: skip
+    asked = choices(strategies or [name for name in COMPARED if name != learned.strategy.name], {})
+    asked += [] if strategies else [learned.strategy]
     cells = tuple(
         Cell(dataset.name, learned.method, strategy, replace(loop, seed=seed))
         for seed in range(seeds)
-        for strategy in choices(strategies, {})
+        for strategy in asked
     )
     return Study(f"replay of {instance.resolve().name}", cells, "Would another strategy have needed fewer labels?")
 

@@ -16,8 +16,9 @@ from annotator.cli import main
 from annotator.demo import CLASSES, IMAGE_SIZE, write_digits
 from annotator.errors import AnnotatorError
 from annotator.importing.folder import scan
-from annotator.replaying import budgets, compared, of_project, on_images, verdict
+from annotator.replaying import budgets, compared, of_project, on_images, study, verdict
 from annotator.serving import found
+from annotator.settings import learning
 from annotator.simulating import Outcome
 from annotator.store import db as store
 from annotator.store import labels, project
@@ -75,6 +76,25 @@ def test_a_replay_compares_on_the_audit_and_the_progress_page_says_so(labeled):
     assert "Measured on the 60 audit images" in result.output
     page = create_app(labeled).test_client().get("/progress").get_data(as_text=True)
     assert json.loads((labeled / "replay.json").read_text())["verdict"] in page.replace("&#39;", "'")
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, ["random", "margin", "badge", "auto"]),
+        ({"strategy": "typiclust", "strategy_settings": {"neighbors": 7}},
+         ["random", "auto", "margin", "badge", "typiclust"]),
+    ],
+)  # fmt: skip
+def test_the_projects_own_strategy_is_among_those_that_are_compared(labeled, own, expected):
+    db = store.connect(labeled / store.FILE)
+    with store.write(db):
+        project.put(db, learning=own)
+    plan = study(labeled, of_project(labeled), (), 2)
+    assert [cell.strategy.name for cell in plan.cells] == 2 * expected
+    assert plan.cells[-1].strategy == learning(own).strategy
+    chosen = study(labeled, of_project(labeled), ("random", "coreset"), 1)
+    assert [cell.strategy.name for cell in chosen.cells] == ["random", "coreset"]
 
 
 def test_a_replay_asks_only_what_was_labeled_and_never_the_audit(labeled):
