@@ -44,7 +44,7 @@ class Replay:
 
 
 def replay(instance: Path, strategies: Sequence[str], seeds: int, how: How) -> Replay:
-    """Every strategy over the project's labels, none: `COMPARED`. AnnotatorError where there are too few labels."""
+    """Every strategy over the project's labels, as `study` has it. AnnotatorError where there are too few labels."""
     dataset = of_project(instance)
     plan = study(instance, dataset, strategies, seeds)
     outcome = simulate(plan, instance / "replay", how, dataset)
@@ -98,8 +98,8 @@ def study(instance: Path, dataset: Dataset, strategies: Sequence[str], seeds: in
         learned.loop, cold_start="random", budgets=budgets(len(dataset.train)), budget=0, tail_size=0,
         full_query_only=True,
     )  # fmt: skip
-    asked = choices(strategies or [name for name in COMPARED if name != learned.strategy.name], {})
-    asked += [] if strategies else [learned.strategy]
+    own = learned.strategy
+    asked = choices(strategies, {}) or [*choices([name for name in COMPARED if name != own.name], {}), own]
     cells = tuple(
         Cell(dataset.name, learned.method, strategy, replace(loop, seed=seed))
         for seed in range(seeds)

@@ -128,16 +128,21 @@ def test_one_class_is_too_few():
         auto.train(task(1), TWO)
 
 
-def test_a_round_says_who_learned_and_why(monkeypatch):
-    planned(monkeypatch, GOOD, replace(GOOD, name="basic", settings=BasicSettings(steps=3)))
+def played(strategy: Choice, budget: int) -> tuple[MemoryProject, list[RoundFinished]]:
+    """A project of the method auto after so many labels, five at once, and its rounds."""
     images, classes = shades()
     events = []
     exam = Exam(images, classes, "test")
     project = MemoryProject(images, 3, truth=classes, exam=exam, report=events.append)
-    settings = LoopSettings(query_size=5, budget=10, tail_size=0, full_query_only=True, duplicates=1.0)
-    advance(project, Choice("auto", TWO), Choice("margin"), settings)
-    rounds = [(event.method, event.note.partition("; 1 of")[0]) for event in events if isinstance(event, RoundFinished)]
-    assert rounds == [
+    settings = LoopSettings(query_size=5, budget=budget, tail_size=3, full_query_only=True, duplicates=1.0)
+    advance(project, Choice("auto", TWO), strategy, settings)
+    return project, [event for event in events if isinstance(event, RoundFinished)]
+
+
+def test_a_round_says_who_learned_and_why(monkeypatch):
+    planned(monkeypatch, GOOD, replace(GOOD, name="basic", settings=BasicSettings(steps=3)))
+    _, rounds = played(Choice("margin"), 10)
+    assert [(event.method, event.note.partition("; 1 of")[0]) for event in rounds] == [
         ("propagate", "5 labels; from 6 on basic is tried (a test)"),
         ("basic", "10 labels (a test)"),
     ]
@@ -147,13 +152,7 @@ def test_the_strategy_auto_asks_as_suits_the_method_that_won(monkeypatch):
     knowing = Choice("frozen", FrozenSettings(features="pca", steps=5))
     planned(monkeypatch, GOOD, knowing)
     monkeypatch.setitem(schedule.SCHEDULE, "frozen", ((0, "bait"),))
-    images, classes = shades()
-    events = []
-    exam = Exam(images, classes, "test")
-    project = MemoryProject(images, 3, truth=classes, exam=exam, report=events.append)
-    settings = LoopSettings(query_size=5, budget=15, tail_size=3, full_query_only=True, duplicates=1.0)
-    advance(project, Choice("auto", TWO), Choice("auto"), settings)
-    rounds = [event for event in events if isinstance(event, RoundFinished)]
+    project, rounds = played(Choice("auto"), 15)
     assert [(event.method, event.strategy) for event in rounds] == [
         ("propagate", "typiclust"), ("frozen", "bait"), ("frozen", "bait"),
     ]  # fmt: skip
