@@ -61,9 +61,15 @@ def learning(values: dict[str, Any]) -> Learning:
     loop = resolve(LoopSettings, values.get("loop", {}))
     for name in (strategy, loop.cold_start):
         _require_askable(name)
+    asked = values.get("strategy_settings", {})
+    if asked and "strategy" not in values:
+        raise BadSetting(
+            f"{next(iter(asked))!r} is set for a strategy, and none is named: name it with --strategy or on the "
+            f"Settings page; without a name {strategy} asks, which has no settings"
+        )
     return Learning(
         Choice(method, resolve(method_row.settings, values.get("method_settings", {}))),
-        Choice(strategy, resolve(strategy_row.settings, values.get("strategy_settings", {}))),
+        Choice(strategy, resolve(strategy_row.settings, asked)),
         loop,
         resolve(Asking, values.get("asking", {})),
     )

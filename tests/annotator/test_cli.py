@@ -61,6 +61,7 @@ def test_an_instance_with_another_project_is_refused(instance, tmp_path):
         (["--classes", "a,,b"], "a class name is empty"),
         (["--classes", "a,b", "--set", "querysize=3"], "unknown setting 'querysize'"),
         (["--classes", "a,b", "--set", "query_size=many"], "'query_size' of LoopSettings is 'many'"),
+        (["--classes", "a,b", "--strategy-set", "neighbors=7"], "name it with --strategy"),
         (["--classes", "a,b", "--host", "0.0.0.0"], "--allow-remote"),
     ],
 )
